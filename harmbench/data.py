@@ -1,0 +1,491 @@
+"""What flows through a run: samples, images, maps, feature tables, fold results, metric values.
+
+All are frozen. Arrays are never written to after construction; whoever changes values makes a new object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harmbench.seeding import Axis, rng, seed
+from harmbench.specs import Scope
+
+Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.str_]
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int_]
+
+SHAPE_PREFIX = "shape2D_"
+"""Features of the mask alone carry this prefix and no map name; all others read `<map>_<class>_<Feature>`."""
+FEATURE_CLASSES = ("firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One image of one patient, by reference.
+
+    Parameters
+    ----------
+    id : str
+        Unique in the image set.
+    image, mask : str
+        What the set's reader needs to find them (usually paths relative to the set's root).
+    manufacturer, patient : str
+    label : str
+        One of the image set's two classes.
+    covariates : mapping of str to float or str
+    pair : str
+        Images with the same non-empty key show the same object on several scanners.
+    split : str
+        "" (cross-validated), "train" or "test" (a fixed hold-out), or "paired": the image only serves paired
+        agreement; it is never fitted on, and never part of JSD or AUC.
+    spacing : (float, float) or None
+        Row and column spacing in mm; None when unknown.
+    """
+
+    id: str
+    image: str
+    mask: str
+    manufacturer: str
+    patient: str
+    label: str
+    covariates: Mapping[str, float | str] = field(default_factory=dict)
+    pair: str = ""
+    split: str = ""
+    spacing: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pixels and mask of one sample.
+
+    Parameters
+    ----------
+    sample : str
+        The sample's id.
+    pixels : float32 (H, W)
+        Grey levels as stored, not rescaled.
+    mask : bool (H, W)
+        The region of interest, never empty.
+    spacing : (float, float) or None
+        mm per row and per column.
+    """
+
+    sample: str
+    pixels: npt.NDArray[np.float32]
+    mask: Bools
+    spacing: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class FilteredImage:
+    """What an image harmonizer makes of one image: K maps over the same mask.
+
+    Parameters
+    ----------
+    sample : str
+    maps : float64 (K, H, W)
+        float64, because rounding the filter's sums to float32 moves texture features by more than 1e-6.
+    names : tuple of str, length K
+        ("original",) for an image that was left alone.
+    mask : bool (H, W)
+    spacing : (float, float) or None
+    """
+
+    sample: str
+    maps: Floats
+    names: tuple[str, ...]
+    mask: Bools
+    spacing: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.maps.ndim != 3 or len(self.names) != len(self.maps) or self.maps.shape[1:] != self.mask.shape:
+            raise ValueError(
+                f"sample '{self.sample}': maps {self.maps.shape}, {len(self.names)} names and mask {self.mask.shape} "
+                "do not fit together; maps must be (K, H, W) with K names and a mask (H, W)"
+            )
+
+
+class Reader(Protocol):
+    """How an image set finds pixels. Must survive pickling (images are read in worker processes)."""
+
+    def read(self, sample: Sample) -> Image: ...
+
+    def digest(self, sample: Sample) -> str:
+        """A hash of everything that determines what `read` returns (contents, not paths or dates)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """An ordered collection of samples whose images are read when asked for.
+
+    Parameters
+    ----------
+    name : str
+        The data set's name.
+    samples : tuple of Sample
+    reader : Reader
+    classes : (str, str)
+        Negative and positive class; AUC and sensitivity are about the second.
+    synthetic : bool
+    notes : tuple of str
+        Facts a reader of the results must know (what was dropped and why, licences).
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    reader: Reader
+    classes: tuple[str, str]
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self.reader.read(sample) for sample in self.samples)
+
+    def read(self, index: int) -> Image:
+        return self.reader.read(self.samples[index])
+
+    def subset(self, keep: Sequence[int] | Integers) -> ImageSet:
+        """The samples at these positions, in this order."""
+        return replace(self, samples=tuple(self.samples[int(i)] for i in keep))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor returns: one row per image, all rows with the same columns.
+
+    Parameters
+    ----------
+    samples : tuple of str, length n
+    names : tuple of str, length p
+        `<map>_<class>_<Feature>`, or `shape2D_<Feature>` for what the mask alone determines.
+    values : float64 (n, p)
+    """
+
+    samples: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Floats
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """n samples by p features with what is known of each sample. Frozen; make another with `with_values`.
+
+    Parameters
+    ----------
+    values : float64 (n, p)
+    features : tuple of str, length p
+    samples, manufacturer, patient : str arrays (n,)
+    label : int array (n,) of 0 and 1, or None
+        None whenever the runner withholds it.
+    covariates : mapping of name to array (n,)
+        float64, or str for categorical ones. Never holds the label.
+    pair : str array (n,), optional
+        Pairing keys, "" where there is none.
+    """
+
+    values: Floats
+    features: tuple[str, ...]
+    samples: Texts
+    manufacturer: Texts
+    patient: Texts
+    label: Integers | None = None
+    covariates: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    pair: Texts | None = None
+
+    def __post_init__(self) -> None:
+        n, p = self.values.shape
+        if len(self.features) != p:
+            raise ValueError(f"a table with {p} columns has {len(self.features)} feature names")
+        columns = {"samples": self.samples, "manufacturer": self.manufacturer, "patient": self.patient}
+        columns |= {k: v for k, v in (("label", self.label), ("pair", self.pair)) if v is not None}
+        columns |= {f"covariate '{k}'": v for k, v in self.covariates.items()}
+        for name, column in columns.items():
+            if len(column) != n:
+                raise ValueError(f"a table with {n} rows has {len(column)} entries of {name}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def rows(self, keep: Any) -> FeatureTable:
+        """The rows chosen by positions or a boolean mask."""
+        return replace(
+            self,
+            values=self.values[keep],
+            samples=self.samples[keep],
+            manufacturer=self.manufacturer[keep],
+            patient=self.patient[keep],
+            label=None if self.label is None else self.label[keep],
+            covariates={k: v[keep] for k, v in self.covariates.items()},
+            pair=None if self.pair is None else self.pair[keep],
+        )
+
+    def columns(self, keep: Any) -> FeatureTable:
+        """The features chosen by positions or a boolean mask."""
+        names = np.asarray(self.features, dtype=object)[keep]
+        return replace(self, values=self.values[:, keep], features=tuple(names))
+
+    def with_values(self, values: Floats) -> FeatureTable:
+        """The same rows and features with other values."""
+        return replace(self, values=np.asarray(values, dtype=np.float64))
+
+    def with_label(self, label: Integers | None) -> FeatureTable:
+        return replace(self, label=label)
+
+    @property
+    def manufacturers(self) -> tuple[str, ...]:
+        """The manufacturers present, sorted."""
+        return tuple(sorted(set(self.manufacturer.tolist())))
+
+
+def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Rows of several tables with the same features, one after the other."""
+    first = tables[0]
+    if any(t.features != first.features for t in tables):
+        raise ValueError("tables with different features cannot be put together")
+    labels = [t.label for t in tables if t.label is not None]
+    pairs = [t.pair for t in tables if t.pair is not None]
+    return FeatureTable(
+        values=np.concatenate([t.values for t in tables]),
+        features=first.features,
+        samples=np.concatenate([t.samples for t in tables]),
+        manufacturer=np.concatenate([t.manufacturer for t in tables]),
+        patient=np.concatenate([t.patient for t in tables]),
+        label=np.concatenate(labels) if len(labels) == len(tables) else None,
+        covariates={k: np.concatenate([t.covariates[k] for t in tables]) for k in first.covariates},
+        pair=np.concatenate(pairs) if len(pairs) == len(tables) else None,
+    )
+
+
+def map_of(feature: str) -> str:
+    """The map a feature was computed on; "" for shape features, which have none."""
+    for name in FEATURE_CLASSES:
+        head, mark, _ = feature.partition(f"_{name}_")
+        if mark:
+            return head
+    return ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component may know of the run it works in.
+
+    Parameters
+    ----------
+    seed : int
+        The run's base seed, already mixed with the axes of this call (repeat, fold).
+    n_jobs : int
+        How many threads the component may use itself.
+    """
+
+    seed: int = 0
+    n_jobs: int = 1
+
+    def rng(self, **axes: Axis) -> np.random.Generator:
+        """A generator of the component's own, named by `axes`."""
+        return rng(self.seed, **axes)
+
+    def derive(self, **axes: Axis) -> Context:
+        return replace(self, seed=seed(self.seed, **axes))
+
+
+@dataclass(frozen=True)
+class EvaluationContext(Context):
+    """What an evaluator gets besides.
+
+    Parameters
+    ----------
+    resamples : float32 (n, B)
+        Patient bootstrap: how often each row of `CellResult.scored` counts in each replicate. The same for every
+        method of a run, so differences between methods are paired.
+    permutations : int
+        Draws of a permutation null.
+    earlier : mapping
+        The tables (see `Evaluation.tables`) of the evaluators that ran before this one on the same cell.
+    """
+
+    resamples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    permutations: int = 999
+    earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+Protocol_ = Literal["cross-validation", "leave-one-manufacturer-out"]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold after harmonization, labels given back.
+
+    Parameters
+    ----------
+    name : str
+        "cv-0", ..., or "lomo-<manufacturer>".
+    protocol : {"cross-validation", "leave-one-manufacturer-out"}
+    train, test : FeatureTable
+        Harmonized by what was fitted on the training rows.
+    paired : FeatureTable or None
+        Harmonized images of the test patients that only serve paired agreement.
+    seconds : mapping
+        Stage ("fit", "transform") to wall time.
+    """
+
+    name: str
+    protocol: Protocol_
+    train: FeatureTable
+    test: FeatureTable
+    paired: FeatureTable | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """All folds of one method: what evaluators see.
+
+    Parameters
+    ----------
+    method : str
+    classes : (str, str)
+    raw : FeatureTable
+        The method's features before its feature stage, all scored rows, in the order of the data set.
+    scored : FeatureTable
+        Out-of-fold harmonized features: every scored row once, transformed by the fold that held it out, in the
+        order of `raw`. With a fixed hold-out it has the test rows only.
+    folds : tuple of FoldResult
+        Cross-validation folds, then leave-one-manufacturer-out folds.
+    not_applicable : mapping
+        Fold name to the reason why the method could not be used there.
+    seconds : mapping
+        Stage to wall time: "extract" (image stage and extraction, CPU seconds summed over images), "fit", "transform".
+    peak_memory_mb : float
+        Largest resident memory of the process that ran the cell, MiB.
+    """
+
+    method: str
+    classes: tuple[str, str]
+    raw: FeatureTable
+    scored: FeatureTable
+    folds: tuple[FoldResult, ...]
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float = float("nan")
+
+    def of(self, protocol: Protocol_) -> tuple[FoldResult, ...]:
+        return tuple(f for f in self.folds if f.protocol == protocol)
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One figure.
+
+    Parameters
+    ----------
+    metric : str
+        Name of a declared `MetricSpec`.
+    value : float
+        NaN when it could not be computed; `note` then says why.
+    scope : {"overall", "manufacturer", "pair", "feature", "map", "class"}
+    scope_value : str
+        Which manufacturer, pair ("A|B"), feature, map or feature class; "" for the overall figure.
+    n : int
+        Rows it rests on.
+    replicates : float array (B,), optional
+        Its value in each patient bootstrap replicate, in the order of `EvaluationContext.resamples`; interval and
+        paired differences are taken from these.
+    p_value : float, optional
+    note : str
+    """
+
+    metric: str
+    value: float
+    scope: Scope = "overall"
+    scope_value: str = ""
+    n: int = 0
+    replicates: Floats | None = None
+    p_value: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator returns.
+
+    Parameters
+    ----------
+    metrics : tuple of MetricValue
+    tables : mapping of name to columns
+        Long tables worth keeping (predictions, per-feature values); columns are equally long sequences. Written to
+        the run folder as Parquet. Columns named `sample` and `patient` are hashed before they are written.
+    """
+
+    metrics: tuple[MetricValue, ...]
+    tables: Mapping[str, Mapping[str, Sequence[Any] | npt.NDArray[Any]]] = field(default_factory=dict)
+
+
+class FeatureHarmonizer(Protocol):
+    """Works on feature tables; `fit` learns from training rows, `transform` applies to any rows."""
+
+    def fit(self, table: FeatureTable, context: Context) -> FeatureHarmonizer: ...
+
+    def transform(self, table: FeatureTable) -> FeatureTable: ...
+
+
+class ImageHarmonizer(Protocol):
+    """Works on images; one image in, K maps out."""
+
+    def fit(self, images: ImageSet, context: Context) -> ImageHarmonizer: ...
+
+    def transform(self, image: Image) -> FilteredImage: ...
+
+
+class Extractor(Protocol):
+    """Turns maps into features. `extract` must not depend on which images come together."""
+
+    def extract(self, images: Sequence[FilteredImage], context: Context) -> Features: ...
+
+
+class Evaluator(Protocol):
+    """Scores one method."""
+
+    def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation: ...
+
+
+ProgressFunction = Callable[[str, int, int], None]
+"""progress(stage, done, total)"""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The progress function that shows nothing."""
+
+
+@dataclass(frozen=True)
+class DatasetContext(Context):
+    """What a data set gets.
+
+    Parameters
+    ----------
+    data : str or None
+        What the user gave as `--data`.
+    cache : str
+        A folder for generated files, the data set's own.
+    progress : callable
+        progress(stage, done, total)
+    """
+
+    data: str | None = None
+    cache: str = ""
+    progress: ProgressFunction = no_progress
+
+
+class Dataset(Protocol):
+    """Finds or makes images. Constructed with the spec's parameters as keywords."""
+
+    def load(self, context: DatasetContext) -> ImageSet: ...

@@ -1,0 +1,1 @@
+"""What ships with harmbench. It enters through the same entry-point group as any other plugin."""

@@ -1,0 +1,17 @@
+"""The feature extractors that ship."""
+
+from __future__ import annotations
+
+from harmbench.specs import ExtractorSpec
+
+EXTRACTORS = (
+    ExtractorSpec(
+        name="pyradiomics",
+        target="harmbench_builtin.extractors.pyradiomics:PyRadiomics",
+        version="1",
+        summary="PyRadiomics in 2-D: first order, GLCM, GLRLM, GLSZM, GLDM, NGTDM per map, shape2D per mask",
+        reference="10.1158/0008-5472.CAN-17-0339",
+        requires=("radiomics", "SimpleITK"),
+        params={"bin_count": 32, "bin_width": 0.0, "shape": True, "distance": 1, "symmetrical_glcm": True},
+    ),
+)

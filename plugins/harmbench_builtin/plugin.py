@@ -1,0 +1,30 @@
+"""The entry point of the built-in plugin: specs only, nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from harmbench.hookspecs import hookimpl
+from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec
+from harmbench_builtin.datasets.specs import DATASETS
+from harmbench_builtin.evaluators.specs import EVALUATORS
+from harmbench_builtin.extractors.specs import EXTRACTORS
+from harmbench_builtin.harmonizers.specs import HARMONIZERS
+
+
+@hookimpl
+def register_harmonizers() -> tuple[HarmonizerSpec, ...]:
+    return HARMONIZERS
+
+
+@hookimpl
+def register_extractors() -> tuple[ExtractorSpec, ...]:
+    return EXTRACTORS
+
+
+@hookimpl
+def register_evaluators() -> tuple[EvaluatorSpec, ...]:
+    return EVALUATORS
+
+
+@hookimpl
+def register_datasets() -> tuple[DatasetSpec, ...]:
+    return DATASETS
