@@ -189,7 +189,7 @@ def binary_mask(values: npt.NDArray[Any], file: str) -> Bools:
         )
     if mask.all():
         raise DataError(
-            f"the mask covers the whole image (no pixel is 0; values {float(values.min()):g} to {float(values.max()):g}).",
+            f"the mask covers the whole image (no pixel is 0; the smallest value is {float(values.min()):g}).",
             file=file,
             remedy="Save the region only, with 0 outside.",
         )
