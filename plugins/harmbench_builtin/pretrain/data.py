@@ -1,0 +1,246 @@
+"""Images to pretrain on: grey, square, 8 bit, all in memory, with the ultrasound sector marked.
+
+One rule brings images of any size to the same square: the longer side is resized to `size` (bilinear with
+anti-aliasing), the shorter side keeps the proportion, and the rest is filled with black on both sides. Nothing is cut
+off; the filling is not part of the sector, so it is neither hidden nor scored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from harmbench.data import Bools, ImageSet, ProgressFunction, no_progress
+from harmbench.errors import DataError, HarmbenchError
+from harmbench_builtin.pretrain.model import CELL
+
+Bytes = npt.NDArray[np.uint8]
+SIZE = 224
+FOLDER_TYPES = (".png", ".jpg", ".jpeg")
+_SEEN = 8
+"""Grey levels below this are taken for background or compression noise."""
+_NEIGHBOURHOOD = 9
+
+
+@dataclass(frozen=True)
+class PretrainingImages:
+    """Unlabelled images of one size.
+
+    Parameters
+    ----------
+    name : str
+        The data set's name.
+    pixels : uint8 (N, H, W)
+    sector : bool (N, H, W)
+        Where the scanner shows anything.
+    ids : tuple of str, length N
+    synthetic : bool
+    licence : str
+    skipped : tuple of (str, str)
+        Images that were left out, and why.
+    origin : mapping
+        Further facts for the model card (seed, generator).
+    """
+
+    name: str
+    pixels: Bytes
+    sector: Bools
+    ids: tuple[str, ...]
+    synthetic: bool = False
+    licence: str = "that of the images; ask whoever published them"
+    skipped: tuple[tuple[str, str], ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pixels.shape != self.sector.shape or self.pixels.ndim != 3 or len(self.ids) != len(self.pixels):
+            raise ValueError(
+                f"pixels {self.pixels.shape}, sector {self.sector.shape} and {len(self.ids)} ids do not fit together"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def statistics(self) -> tuple[float, float]:
+        """Mean and standard deviation of `pixels / 255` inside the sector.
+
+        Raises
+        ------
+        DataError
+            When no pixel is in a sector or all have one value.
+        """
+        # A histogram of 256 grey levels gives both exactly and needs no copy of the images.
+        counts = np.bincount(self.pixels[self.sector], minlength=256).astype(np.float64)
+        levels = np.arange(256) / 255.0
+        if np.count_nonzero(counts) < 2:
+            raise DataError(
+                f"the {len(self)} images of '{self.name}' show nothing: black or of one grey level throughout.",
+                remedy="Check that these are the images you meant.",
+            )
+        mean = float(counts @ levels / counts.sum())
+        return mean, float(np.sqrt(counts @ (levels - mean) ** 2 / counts.sum()))
+
+    def digest(self) -> str:
+        """A hash of all pixels and sectors."""
+        hasher = hashlib.sha256(repr(self.pixels.shape).encode())
+        hasher.update(np.ascontiguousarray(self.pixels))
+        hasher.update(np.packbits(self.sector))
+        return hasher.hexdigest()
+
+    def ids_digest(self) -> str:
+        """A hash of the ids, whatever their order."""
+        return hashlib.sha256("\n".join(sorted(self.ids)).encode()).hexdigest()
+
+
+def from_phantom(
+    count: int, seed: int = 0, *, size: int = SIZE, n_jobs: int = 1, progress: ProgressFunction = no_progress
+) -> PretrainingImages:
+    """Simulated echo images of random virtual scanners.
+
+    Parameters
+    ----------
+    count, seed : int
+    size : int
+        Side in pixels.
+    """
+    from harmbench_builtin.datasets.plax_phantom.generate import virtual_scanner_images
+
+    pixels, sector = virtual_scanner_images(count, seed, n_jobs, progress, size=size)
+    return PretrainingImages(
+        name="plax-phantom",
+        pixels=pixels,
+        sector=sector,
+        ids=tuple(f"plax-phantom/virtual-scanners/seed-{seed}/{i}" for i in range(count)),
+        synthetic=True,
+        licence="Apache-2.0",
+        origin={"generator": "plax_phantom.generate.virtual_scanner_images", "seed": seed, "count": count},
+    )
+
+
+def from_image_set(
+    images: ImageSet, *, size: int = SIZE, progress: ProgressFunction = no_progress
+) -> PretrainingImages:
+    """The images of a data set, labels and masks unused. What cannot be read is left out and named."""
+    readers = ((s.id, lambda i=i: images.read(i).pixels) for i, s in enumerate(images.samples))
+    return _collected(
+        readers,
+        len(images),
+        images.name,
+        size,
+        progress,
+        synthetic=images.synthetic,
+        source=f"data set '{images.name}'",
+    )
+
+
+def from_folder(folder: str | Path, *, size: int = SIZE, progress: ProgressFunction = no_progress) -> PretrainingImages:
+    """All PNG and JPEG images in a folder and its subfolders. What cannot be read is left out and named."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError("there is no such folder.", file=folder, remedy="Give a folder of PNG or JPEG images.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FOLDER_TYPES and path.is_file())
+    readers = ((path.relative_to(folder).as_posix(), lambda path=path: _read_file(path)) for path in files)
+    return _collected(readers, len(files), folder.name, size, progress, synthetic=False, source=str(folder))
+
+
+def _read_file(path: Path) -> npt.NDArray[Any]:
+    from PIL import Image as Picture
+
+    with Picture.open(path) as picture:
+        # Sixteen-bit grey has modes of its own, which convert("L") would clip to white.
+        return np.asarray(
+            picture if picture.mode in ("L", "I", "F") or picture.mode[:2] == "I;" else picture.convert("L")
+        )
+
+
+def _collected(
+    readers: Iterable[tuple[str, Callable[[], npt.NDArray[Any]]]],
+    total: int,
+    name: str,
+    size: int,
+    progress: ProgressFunction,
+    *,
+    synthetic: bool,
+    source: str,
+) -> PretrainingImages:
+    pixels: list[Bytes] = []
+    sectors: list[Bools] = []
+    ids: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    for done, (id_, read) in enumerate(readers, 1):
+        try:
+            square = to_square(read(), size)
+            sector = find_sector(square)
+            if not sector.any() or square[sector].min() == square[sector].max():
+                raise DataError("the image is black or of one grey level throughout.")
+            pixels.append(square)
+            sectors.append(sector)
+            ids.append(id_)
+        except (HarmbenchError, OSError, ValueError, SyntaxError) as error:
+            # One bad file among thousands must not cost the training; it is counted and named in the result.
+            skipped.append((id_, str(error)))
+        except Exception as error:
+            if type(error).__name__ != "DecompressionBombError":  # pillow's own type, not importable without pillow
+                raise
+            skipped.append((id_, str(error)))
+        progress("read images", done, total)
+    if not pixels:
+        first = f" The first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise DataError(
+            f"no usable image in {source}; {len(skipped)} could not be used.{first}",
+            remedy=f"Images must be {', '.join(FOLDER_TYPES)} or come from a data set, with at least {CELL} pixels a side.",
+        )
+    return PretrainingImages(
+        name, np.stack(pixels), np.stack(sectors), tuple(ids), synthetic=synthetic, skipped=tuple(skipped)
+    )
+
+
+def to_square(pixels: npt.NDArray[Any], size: int) -> Bytes:
+    """One image as uint8 (size, size), by the rule at the top of this module.
+
+    Grey levels within 0 to 255 are kept; others (16 bit, Hounsfield units) are scaled so that the image's smallest
+    becomes 0 and its largest 255.
+
+    Raises
+    ------
+    DataError
+        For an image that is not (H, W), has a side below 32 pixels, or holds NaN or infinite values.
+    """
+    if pixels.ndim != 2:
+        raise DataError(f"the image has shape {pixels.shape}; it must be grey, (H, W).")
+    rows, columns = pixels.shape
+    if min(rows, columns) < CELL:
+        raise DataError(f"the image has {rows} x {columns} pixels; at least {CELL} a side are needed.")
+    grey = np.asarray(pixels, dtype=np.float32)
+    low, high = float(grey.min()), float(grey.max())
+    if not np.isfinite([low, high]).all():
+        raise DataError("the image holds NaN or infinite values.")
+    if low < 0 or high > 255:
+        grey = (grey - low) * (255.0 / (high - low)) if high > low else np.zeros_like(grey)
+    scale = size / max(rows, columns)
+    shape = (max(1, round(rows * scale)), max(1, round(columns * scale)))
+    if shape != (rows, columns):
+        tensor = torch.from_numpy(np.ascontiguousarray(grey))[None, None]
+        grey = F.interpolate(tensor, shape, mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    square = np.zeros((size, size), dtype=np.uint8)
+    top, left = (size - shape[0]) // 2, (size - shape[1]) // 2
+    square[top : top + shape[0], left : left + shape[1]] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return square
+
+
+def find_sector(pixels: Bytes) -> Bools:
+    """Where an image shows something: within 4 pixels of a grey level of at least 8.
+
+    A guess, for images whose sector is not known: a large echo-free region inside it counts as background, which
+    does no harm here, because there would be nothing to reconstruct.
+    """
+    tensor = torch.from_numpy(pixels.astype(np.float32))[None, None]
+    highest = F.max_pool2d(tensor, _NEIGHBOURHOOD, stride=1, padding=_NEIGHBOURHOOD // 2)
+    return (highest[0, 0] >= _SEEN).numpy()

@@ -1,0 +1,138 @@
+"""From a trained stem to a kernel file and the card that says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harmbench.errors import DataError
+from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, FORMAT_VERSION
+
+PUBLISHED_IMAGES = 1600 * 1_281_167
+"""Images that the published recipe shows the network: 1600 epochs of ImageNet-1k."""
+
+
+def export_kernels(
+    path: Path,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike,
+    *,
+    mean: float,
+    std: float,
+    provenance: Mapping[str, Any],
+    licence: str,
+    synthetic: bool,
+) -> Path:
+    """Write a kernel file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        `*.safetensors`.
+    weight : (K, 1, h, w)
+    bias : (K,)
+    mean, std : float
+        The network saw `(x / 255 - mean) / std`.
+    provenance : mapping
+        JSON values: data set, digests, settings, figures of the training.
+    licence : str
+    synthetic : bool
+
+    Raises
+    ------
+    DataError
+        When the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "preprocessing": json.dumps({"formula": "(x / 255 - mean) / std", "mean": mean, "std": std}),
+        "provenance": json.dumps(provenance, sort_keys=True),
+        "licence": licence,
+        "synthetic": "true" if synthetic else "false",
+    }
+    tensors = {
+        "stem.weight": np.ascontiguousarray(weight, dtype=np.float32),
+        "stem.bias": np.ascontiguousarray(bias, dtype=np.float32),
+    }
+    return write_whole(path, save(tensors, metadata))
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file under a temporary name, then rename it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(
+            f"the file could not be written ({error}).", file=path, remedy="Free some space or choose another folder."
+        ) from error
+    return path
+
+
+def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: bool) -> str:
+    """A model card in Markdown: what the kernels are, how they were made, and what that is worth."""
+    data, training, result = provenance["data"], provenance["settings"], provenance["result"]
+    seen = result["images_seen"]
+    nature = (
+        "**Synthetic: trained on simulated images only. No patient image had any part in it.**"
+        if synthetic
+        else "Trained on the images named below."
+    )
+    rows = [
+        ("Network", f"ConvNeXt-V2 {training['size']}, fully convolutional masked autoencoder, 1 channel"),
+        ("Data", f"{data['name']}, {data['images']} images, {data['skipped']} left out"),
+        ("Length", f"{result['steps']} steps of {training['batch']} images of {training['image_size']} pixels"),
+        ("Wall time", f"{result['seconds'] / 60:.1f} minutes on {result['device']}, {result['threads']} thread(s)"),
+        ("Images seen", f"{seen:,}, that is {seen / PUBLISHED_IMAGES:.1e} of the published recipe's 2.0e9"),
+        ("Loss at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
+        ("Stem, cosine to its random start", f"{result['stem_cosine']:.4f}"),
+        ("Stem, relative change from its start", f"{result['stem_relative_change']:.4f}"),
+        (
+            "Kernel diversity (mean of 1 - |cosine| over pairs)",
+            f"{result['kernel_diversity']:.4f}; at the random start {result['kernel_diversity_at_start']:.4f}",
+        ),
+        ("Steps skipped as non-finite", str(result["skipped_steps"])),
+        ("Licence", licence),
+    ]
+    table = "\n".join(f"| {label} | {value} |" for label, value in rows)
+    settings = "\n".join(f"    {key} = {value}" for key, value in sorted(training.items()))
+    facts = "\n".join(f"    {key} = {value}" for key, value in sorted(data.items()))
+    return f"""# {name}
+
+The {provenance["kernels"]} kernels of 4 x 4 pixels of a masked autoencoder's first layer, for `ssl-kernel`.
+{nature}
+
+| | |
+|---|---|
+{table}
+
+## What this is worth
+
+Beside the published training this is next to none: read the share of images seen above. Read the stem's change too.
+A cosine near 1 means that the kernels still point where chance put them at the start, and that whatever they do, random kernels
+of the same norms do as well. That is why `random-kernel` is run beside `ssl-kernel`, and why their difference, not
+`ssl-kernel` alone, says what learning brought. The loss says nothing about harmonization: settings were fixed before
+the first run and none was chosen by a benchmark result.
+
+## Data
+
+{facts}
+
+## Settings
+
+{settings}
+
+The log of the training lies beside this file (`.jsonl`, one record per line).
+"""

@@ -1,0 +1,245 @@
+"""ConvNeXt-V2 as a masked autoencoder (FCMAE), dense, with parameter names as in timm.
+
+The published training code stores visible sites only (sparse convolution). Here every site is stored and hidden
+ones are multiplied by zero. Both give the same numbers at visible sites when three rules are kept, and only then:
+the visibility multiplies the input and the output of every depthwise convolution, the GRN norm sums over visible
+sites of one sample, and the final map is multiplied once more. The stem and the downsampling convolutions need no
+mask: their windows never cross the border of a cell.
+
+Source: Woo et al., "ConvNeXt V2", arXiv 2301.00808. Names of modules follow timm's `convnextv2_*`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harmbench.errors import UsageError, suggestion
+
+CELL = 32
+"""Side of a cell in pixels: one site of the last stage. Cells are what is hidden and what is reconstructed."""
+STEM = 4
+"""Size and stride of the stem's kernels."""
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Depths and widths of the four stages.
+
+    Parameters
+    ----------
+    depths, dims : 4 ints each
+    conv_mlp : bool
+        True: the two linear layers of a block are stored as 1 x 1 convolutions (timm does so from atto to nano).
+        Only the rank of the stored weights differs, not what is computed.
+    """
+
+    depths: tuple[int, int, int, int]
+    dims: tuple[int, int, int, int]
+    conv_mlp: bool = False
+
+
+ARCHITECTURES = {
+    "atto": Architecture((2, 2, 6, 2), (40, 80, 160, 320), conv_mlp=True),
+    "femto": Architecture((2, 2, 6, 2), (48, 96, 192, 384), conv_mlp=True),
+    "pico": Architecture((2, 2, 6, 2), (64, 128, 256, 512), conv_mlp=True),
+    "nano": Architecture((2, 2, 8, 2), (80, 160, 320, 640), conv_mlp=True),
+    "tiny": Architecture((3, 3, 9, 3), (96, 192, 384, 768)),
+    "small": Architecture((3, 3, 27, 3), (96, 192, 384, 768)),
+    "base": Architecture((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "large": Architecture((3, 3, 27, 3), (192, 384, 768, 1536)),
+    "huge": Architecture((3, 3, 27, 3), (352, 704, 1408, 2816)),
+}
+
+
+def architecture(size: str) -> Architecture:
+    """The architecture of a size; UsageError for an unknown one."""
+    if size not in ARCHITECTURES:
+        raise UsageError(f"There is no ConvNeXt-V2 size '{size}'.{suggestion(size, ARCHITECTURES)}")
+    return ARCHITECTURES[size]
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm over the channels of (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class GlobalResponseNorm(nn.Module):
+    """Global response normalization of (B, H, W, C) over the visible sites of each sample.
+
+    `x + bias + weight * x * g / mean(g)`, where g is a channel's L2 norm over space. The norm is taken in float32
+    at least (half precision overflows) and by `vector_norm`, whose gradient at an all-zero channel is 0, not NaN.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        seen = x if visible is None else x * visible
+        with torch.autocast(x.device.type, enabled=False):
+            wide = seen.to(torch.promote_types(x.dtype, torch.float32))
+            norm = torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True)
+            ratio = norm / (norm.mean(dim=-1, keepdim=True) + EPSILON)
+            gain = 1 + self.weight * ratio
+        # One pass over the large tensor: x * (1 + weight * ratio) + bias.
+        return torch.addcmul(self.bias.to(x.dtype), x, gain.to(x.dtype))
+
+
+class Mlp(nn.Module):
+    """Linear x 4, GELU, GRN, linear, on (B, H, W, C)."""
+
+    def __init__(self, channels: int, conv: bool) -> None:
+        super().__init__()
+        self.fc1: nn.Module = nn.Conv2d(channels, 4 * channels, 1) if conv else nn.Linear(channels, 4 * channels)
+        self.grn = GlobalResponseNorm(4 * channels)
+        self.fc2: nn.Module = nn.Conv2d(4 * channels, channels, 1) if conv else nn.Linear(4 * channels, channels)
+
+    @staticmethod
+    def _linear(layer: nn.Module, x: Tensor) -> Tensor:
+        # flatten: a 1 x 1 convolution is a linear layer; as a matrix product it is the faster of the two on a CPU.
+        return F.linear(x, layer.weight.flatten(1), layer.bias)  # type: ignore[arg-type, operator]
+
+    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        return self._linear(self.fc2, self.grn(F.gelu(self._linear(self.fc1, x)), visible))
+
+
+class Block(nn.Module):
+    """Depthwise 7 x 7, LayerNorm, MLP with GRN, residual. Only the depthwise convolution mixes neighbours."""
+
+    def __init__(self, channels: int, conv_mlp: bool) -> None:
+        super().__init__()
+        self.conv_dw = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=EPSILON)
+        self.mlp = Mlp(channels, conv_mlp)
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        # Hidden sites become non-zero through biases and norms, so they are hidden again at every block's input.
+        y = self.conv_dw(x) if visible is None else self.conv_dw(x * visible) * visible
+        y = self.norm(y.permute(0, 2, 3, 1))
+        y = self.mlp(y, None if visible is None else visible.permute(0, 2, 3, 1))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class Stage(nn.Module):
+    """A downsampling convolution (not in the first stage) and its blocks."""
+
+    def __init__(self, incoming: int, channels: int, depth: int, conv_mlp: bool) -> None:
+        super().__init__()
+        self.downsample = (
+            nn.Identity()
+            if incoming == channels
+            else nn.Sequential(LayerNorm2d(incoming), nn.Conv2d(incoming, channels, 2, stride=2))
+        )
+        self.blocks = nn.ModuleList(Block(channels, conv_mlp) for _ in range(depth))
+
+    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        x = self.downsample(x)
+        for block in self.blocks:
+            x = block(x, visible)
+        return x
+
+
+class Encoder(nn.Module):
+    """ConvNeXt-V2 without its head.
+
+    Parameters
+    ----------
+    arch : Architecture
+    in_chans : int
+    """
+
+    def __init__(self, arch: Architecture, in_chans: int = 1) -> None:
+        super().__init__()
+        dims = arch.dims
+        self.stem = nn.Sequential(nn.Conv2d(in_chans, dims[0], STEM, stride=STEM), LayerNorm2d(dims[0]))
+        self.stages = nn.ModuleList(
+            Stage(dims[max(i - 1, 0)], dims[i], arch.depths[i], arch.conv_mlp) for i in range(4)
+        )
+
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """The last stage's map.
+
+        Parameters
+        ----------
+        x : (B, C, H, W)
+            H and W are multiples of 32.
+        visible : (B, 1, H/32, W/32), optional
+            1 where a cell is seen, 0 where it is hidden; None: everything is seen.
+
+        Returns
+        -------
+        (B, dims[3], H/32, W/32), zero at hidden cells.
+        """
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        if visible is not None:
+            visible = visible.to(x.dtype)
+        for i, stage in enumerate(self.stages):
+            x = stage(x, None if visible is None else _enlarge(visible, 8 >> i))
+        return x if visible is None else x * visible
+
+
+def _enlarge(visible: Tensor, times: int) -> Tensor:
+    return visible.repeat_interleave(times, 2).repeat_interleave(times, 3) if times > 1 else visible
+
+
+class MaskedAutoencoder(nn.Module):
+    """Encoder and a decoder of one block that predicts the pixels of every cell.
+
+    Parameters
+    ----------
+    arch : Architecture
+    in_chans : int
+    decoder_width : int
+    init_sd : float
+        Standard deviation of all initial weights, drawn once (the published code draws a second time with sd 1,
+        after which the stem hardly moves: its weights change by about the learning rate per step).
+    generator : torch.Generator, optional
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        in_chans: int = 1,
+        decoder_width: int = 512,
+        init_sd: float = 0.02,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(arch, in_chans)
+        self.proj = nn.Conv2d(arch.dims[3], decoder_width, 1)
+        self.mask_token = nn.Parameter(torch.zeros(1, decoder_width, 1, 1))
+        self.decoder = Block(decoder_width, arch.conv_mlp)
+        self.pred = nn.Conv2d(decoder_width, in_chans * CELL**2, 1)
+        self._initialise(init_sd, generator)
+
+    def _initialise(self, sd: float, generator: torch.Generator | None) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=sd, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.mask_token, std=0.02, generator=generator)
+
+    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
+        """Predicted cells (B, C * 32 * 32, H/32, W/32), laid out as `objective.patchify` does."""
+        code = self.proj(self.encoder(x, visible))
+        seen = visible.to(code.dtype)
+        return self.pred(self.decoder(code * seen + self.mask_token.to(code.dtype) * (1 - seen)))
+
+    @property
+    def stem(self) -> nn.Conv2d:
+        """The convolution whose kernels are what `ssl-kernel` filters with."""
+        conv = self.encoder.stem[0]
+        assert isinstance(conv, nn.Conv2d)
+        return conv

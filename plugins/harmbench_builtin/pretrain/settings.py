@@ -1,0 +1,116 @@
+"""What shapes a pretraining, with a reason for each default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harmbench.errors import UsageError
+from harmbench_builtin.pretrain.model import CELL, architecture
+
+_DEVICES = ("auto", "cpu", "cuda")
+_PRECISIONS = ("auto", "fp32", "bf16")
+_NOT_SHAPING = ("device", "threads", "checkpoint_every", "log_every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of a pretraining. The defaults fit some minutes on one CPU core.
+
+    Parameters
+    ----------
+    size : str
+        ConvNeXt-V2 size, "atto" to "huge".
+    image_size : int
+        Side of the crops in pixels, a multiple of 32; 128 gives 16 cells.
+    steps, batch : int
+    lr : float
+        Highest learning rate. The published rule (1.5e-4 x batch / 256) is made for 500 000 steps; under it a stem
+        would not leave its start within minutes, because a weight moves by about the learning rate per step.
+    warmup : float
+        Share of the steps during which the rate rises.
+    weight_decay : float
+    clip : float
+        Largest gradient norm; 0: no limit.
+    mask_ratio : float
+        Share of the eligible cells that are hidden.
+    min_sector : float
+        A cell is hidden and scored only if at least this share of it lies in the ultrasound sector.
+    floor : float
+        In grey levels; its square is added to a cell's variance before its target is normalised.
+    crop : (float, float)
+        Smallest and largest share of the area of a random crop.
+    flip : bool
+        Mirror half of the crops left to right.
+    init_sd : float
+        Standard deviation of the initial weights.
+    decoder_width : int
+    seed : int
+    device : {"auto", "cpu", "cuda"}
+        "auto": a GPU where there is one.
+    precision : {"auto", "fp32", "bf16"}
+        "auto": bf16 on a GPU that has it; on a CPU it gains little and depends on the model of the CPU.
+    threads : int
+        CPU threads; 0: torch's own choice.
+    checkpoint_every, log_every : int
+        In steps.
+
+    Raises
+    ------
+    UsageError
+        For a value out of range.
+    """
+
+    size: str = "atto"
+    image_size: int = 128
+    steps: int = 600
+    batch: int = 32
+    lr: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    clip: float = 5.0
+    mask_ratio: float = 0.6
+    min_sector: float = 0.5
+    floor: float = 2.0
+    crop: tuple[float, float] = (0.2, 1.0)
+    flip: bool = True
+    init_sd: float = 0.02
+    decoder_width: int = 512
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        architecture(self.size)
+        low, high = self.crop
+        rules = (
+            (self.image_size >= CELL and self.image_size % CELL == 0, "image_size", f"a multiple of {CELL}"),
+            (self.steps >= 1, "steps", "at least 1"),
+            (self.batch >= 1, "batch", "at least 1"),
+            (self.lr > 0, "lr", "above 0"),
+            (0 <= self.warmup < 1, "warmup", "a share, from 0 to below 1"),
+            (self.weight_decay >= 0, "weight_decay", "0 or more"),
+            (self.clip >= 0, "clip", "0 (no limit) or more"),
+            (0 < self.mask_ratio < 1, "mask_ratio", "between 0 and 1"),
+            (0 <= self.min_sector <= 1, "min_sector", "a share, from 0 to 1"),
+            (self.floor > 0, "floor", "above 0"),
+            (0 < low <= high <= 1, "crop", "two shares, the smaller first"),
+            (self.init_sd > 0, "init_sd", "above 0"),
+            (self.decoder_width >= 1, "decoder_width", "at least 1"),
+            (self.device in _DEVICES, "device", f"one of {', '.join(_DEVICES)}"),
+            (self.precision in _PRECISIONS, "precision", f"one of {', '.join(_PRECISIONS)}"),
+            (self.threads >= 0, "threads", "0 (torch's choice) or more"),
+            (self.checkpoint_every >= 1, "checkpoint_every", "at least 1"),
+            (self.log_every >= 1, "log_every", "at least 1"),
+        )
+        for fine, name, rule in rules:
+            if not fine:
+                raise UsageError(f"pretraining setting {name} is {getattr(self, name)!r}; it must be {rule}.")
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that shape the result, as JSON values: two trainings with the same ones may be continued."""
+        values = {key: value for key, value in asdict(self).items() if key not in _NOT_SHAPING}
+        return {**values, "crop": list(self.crop)}
