@@ -90,8 +90,8 @@ class PretrainingImages:
     def digest(self) -> str:
         """A hash of all pixels and sectors."""
         hasher = hashlib.sha256(repr(self.pixels.shape).encode())
-        hasher.update(np.ascontiguousarray(self.pixels))
-        hasher.update(np.packbits(self.sector))
+        hasher.update(np.ascontiguousarray(self.pixels).data)
+        hasher.update(np.packbits(self.sector).data)
         return hasher.hexdigest()
 
     def ids_digest(self) -> str:
@@ -195,7 +195,7 @@ def _collected(
         first = f" The first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise DataError(
             f"no usable image in {source}; {len(skipped)} could not be used.{first}",
-            remedy=f"Images must be {', '.join(FOLDER_TYPES)} or come from a data set, with at least {CELL} pixels a side.",
+            remedy=f"Needed: {', '.join(FOLDER_TYPES)} files or a data set, at least {CELL} pixels a side, not black.",
         )
     return PretrainingImages(
         name, np.stack(pixels), np.stack(sectors), tuple(ids), synthetic=synthetic, skipped=tuple(skipped)

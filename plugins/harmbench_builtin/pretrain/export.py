@@ -94,13 +94,13 @@ def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: b
         ("Network", f"ConvNeXt-V2 {training['size']}, fully convolutional masked autoencoder, 1 channel"),
         ("Data", f"{data['name']}, {data['images']} images, {data['skipped']} left out"),
         ("Length", f"{result['steps']} steps of {training['batch']} images of {training['image_size']} pixels"),
-        ("Wall time", f"{result['seconds'] / 60:.1f} minutes on {result['device']}, {result['threads']} thread(s)"),
+        ("Wall time", f"{result['seconds'] / 60:.1f} minutes on {result['device']}, {result['threads']} thread(s), {result['precision']}"),
         ("Images seen", f"{seen:,}, that is {seen / PUBLISHED_IMAGES:.1e} of the published recipe's 2.0e9"),
         ("Loss at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
         ("Stem, cosine to its random start", f"{result['stem_cosine']:.4f}"),
         ("Stem, relative change from its start", f"{result['stem_relative_change']:.4f}"),
         (
-            "Kernel diversity (mean of 1 - |cosine| over pairs)",
+            "Kernel diversity (1 - abs(cosine), mean over pairs)",
             f"{result['kernel_diversity']:.4f}; at the random start {result['kernel_diversity_at_start']:.4f}",
         ),
         ("Steps skipped as non-finite", str(result["skipped_steps"])),
@@ -120,11 +120,11 @@ The {provenance["kernels"]} kernels of 4 x 4 pixels of a masked autoencoder's fi
 
 ## What this is worth
 
-Beside the published training this is next to none: read the share of images seen above. Read the stem's change too.
-A cosine near 1 means that the kernels still point where chance put them at the start, and that whatever they do, random kernels
-of the same norms do as well. That is why `random-kernel` is run beside `ssl-kernel`, and why their difference, not
-`ssl-kernel` alone, says what learning brought. The loss says nothing about harmonization: settings were fixed before
-the first run and none was chosen by a benchmark result.
+Beside the published training this is next to none: see the share of images seen above. See the stem's change too: a
+cosine near 1 means that the kernels still point where chance put them at the start, and that random kernels of the
+same norms may do as well. That is why `random-kernel` is run beside `ssl-kernel`, and why their difference, not
+`ssl-kernel` alone, says what learning brought. Neither the loss nor a picture of the kernels says anything about
+harmonization; only a benchmark does.
 
 ## Data
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from harmbench.errors import DataError
 from harmbench_builtin.pretrain.export import write_whole
 
 
@@ -66,8 +67,15 @@ class Log:
 
     def write(self, record: dict[str, Any]) -> None:
         line = json.dumps({key: _short(value) for key, value in record.items()})
-        with self.path.open("a") as file:
-            file.write(line + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise DataError(
+                f"the training log could not be written ({error}).",
+                file=self.path,
+                remedy="Free some space, then run again: training goes on from the last checkpoint.",
+            ) from error
 
 
 def _short(value: Any) -> Any:

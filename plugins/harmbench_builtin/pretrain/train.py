@@ -6,7 +6,6 @@ was: on a CPU the result is the same to the bit as if it had never stopped.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -217,10 +216,11 @@ class _Training:
             return
         state = checkpoint.load(path)
         if state["identity"] != self.identity:
-            theirs, ours = state["identity"]["settings"], self.identity["settings"]
+            theirs, ours = state["identity"]["settings"], self.settings.shaping()
             changed = [f"{key} {theirs.get(key)} -> {ours[key]}" for key in ours if theirs.get(key) != ours[key]]
+            what = f"settings: {', '.join(changed)}" if changed else "images"
             raise UsageError(
-                f"{path} belongs to a training with other {'settings: ' + ', '.join(changed) if changed else 'images'}. "
+                f"{path} belongs to a training with other {what}. "
                 "Choose another folder, or delete the file to start again."
             )
         self.network.load_state_dict(state["network"])
@@ -233,7 +233,7 @@ class _Training:
         path = export_kernels(
             self.out / KERNELS,
             self.network.stem.weight.detach().cpu().numpy(),
-            self.network.stem.bias.detach().cpu().numpy(),  # type: ignore[union-attr]
+            self.network.stem.bias.detach().cpu().numpy(),
             mean=self.mean,
             std=self.std,
             provenance=provenance,
@@ -269,6 +269,7 @@ class _Training:
                 "seconds": round(self.seconds, 1),
                 "device": device_name(self.device),
                 "threads": torch.get_num_threads(),
+                "precision": "bf16" if self.bf16 else "fp32",
                 "loss": self.last["loss"],
                 "trivial_loss": self.last["trivial_loss"],
                 "skipped_steps": self.skipped,
@@ -302,17 +303,13 @@ def learning_rate(settings: Settings, step: int) -> float:
 
 def make_optimizer(network: MaskedAutoencoder, settings: Settings, fused: bool) -> torch.optim.AdamW:
     """AdamW without decay on norms, GRN, biases and the mask token."""
-    decayed, free = [], []
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
     for name, parameter in network.named_parameters():
         plain = parameter.ndim < 2 or "grn" in name or name == "mask_token"
         (free if plain else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95), fused=fused)
-
-
-def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a training log."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines() if line]
 
 
 __all__ = ["PretrainingStopped", "Settings", "pretrain"]
