@@ -46,7 +46,8 @@ class _BinnedOnce(RadiomicsFeaturesBase):
 
 def _binned_once(original: type) -> type:
     # In the method resolution order _BinnedOnce stands between the feature class and PyRadiomics' base.
-    return type(original.__name__, (original, _BinnedOnce), {})
+    # PyRadiomics names the logger of a class by its module; keep it among those that `_quiet` silences.
+    return type(original.__name__, (original, _BinnedOnce), {"__module__": original.__module__})
 
 
 _CLASSES: dict[str, Any] = {
@@ -137,8 +138,8 @@ class PyRadiomics:
         Raises
         ------
         DataError
-            The mask is less than 2 pixels high or wide; a pixel inside it is not finite; the bin width would make
-            more than `MAX_LEVELS` levels; a feature is not finite.
+            The mask is less than 2 pixels high or wide, or no larger than `distance`; a pixel inside it is not
+            finite; the bin width would make more than `MAX_LEVELS` levels; a feature is not finite.
         PluginError
             The images do not have the same maps.
         """
@@ -163,8 +164,14 @@ class PyRadiomics:
     def _row(self, image: FilteredImage) -> Floats:
         box = _bounding_box(image)
         spacing = image.spacing or (1.0, 1.0)
-        mask = _slice(image.mask[box].astype(np.uint8), spacing)
         inside = image.mask[box]
+        if self.distance >= max(inside.shape):
+            raise DataError(
+                f"sample '{image.sample}': no two pixels of the mask are {self.distance} apart along a row or column "
+                f"(it spans {inside.shape[0]} x {inside.shape[1]} pixels).",
+                remedy="Choose a smaller distance.",
+            )
+        mask = _slice(inside.astype(np.uint8), spacing)
         parts = []
         if self.shape:
             shape = _SHAPE(mask, mask, **self.settings).execute()
@@ -193,7 +200,14 @@ class PyRadiomics:
                 f"{self.bin_width:g} make more than {MAX_LEVELS} grey levels.",
                 remedy="Choose a larger bin_width, or bin_count for maps of differing range.",
             )
-        levels, _ = imageoperations.binImage(crop[None], inside[None], **self.settings)
+        try:
+            levels, _ = imageoperations.binImage(crop[None], inside[None], **self.settings)
+        except ValueError as error:
+            raise DataError(
+                f"sample '{image.sample}', map '{name}': values from {values.min():g} to {values.max():g} cannot be "
+                f"parted into grey levels ({error}).",
+                remedy="Subtract the large constant that the values carry, or choose fewer levels.",
+            ) from error
         settings = {**self.settings, _LEVELS: (levels, np.unique(levels[inside[None]]))}
         pixels = _slice(crop, spacing)
         found = {c: feature_class(pixels, mask, **settings).execute() for c, feature_class in _CLASSES.items()}
