@@ -1,0 +1,190 @@
+"""The evaluator `jsd`: Jensen-Shannon divergence between manufacturers, definition 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harmbench.data import (
+    FEATURE_CLASSES,
+    SHAPE_PREFIX,
+    CellResult,
+    Evaluation,
+    EvaluationContext,
+    FeatureTable,
+    MetricValue,
+    map_of,
+)
+from harmbench.specs import Scope
+from harmbench.stats.permutation import benjamini_hochberg
+from harmbench_builtin.evaluators.divergence import DEFINITION
+from harmbench_builtin.evaluators.kernel_density import kde_divergence
+from harmbench_builtin.evaluators.manufacturer_divergence import Estimate, Form, ManufacturerDivergence
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+RAW: dict[Form, str] = {"marginal": "jsd_raw", "conditional": "jsd_conditional_raw"}
+CORRECTED: dict[Form, str] = {"marginal": "jsd_corrected", "conditional": "jsd_conditional"}
+
+
+class Jsd:
+    """JSD of the out-of-fold features: raw, corrected and class-conditional; overall, per manufacturer and per pair.
+
+    Overall is the mean over features (shape2D apart) of the mean over manufacturers of each one against the balanced
+    mixture of the others. Bootstrap replicates hold the resample's raw value minus twice what the correction
+    subtracts, because resampling adds a second copy of the bias; their percentiles are the interval.
+
+    Parameters
+    ----------
+    bins : int
+        K of the definition.
+    small_group : int
+        A manufacturer with fewer rows in a label stratum switches the correction to the permutation mean.
+    paper : bool
+        Also give `jsd_paper` (Gaussian KDE on a common grid), which is never ranked.
+    """
+
+    def __init__(self, bins: int = 10, small_group: int = 50, paper: bool = False) -> None:
+        self.bins, self.small_group, self.paper = bins, small_group, paper
+
+    def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
+        table = result.scored
+        engine = ManufacturerDivergence(
+            table, self.bins, self.small_group, context.permutations, context.derive(evaluator="jsd").seed
+        )
+        ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
+        kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked
+        note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.empty_strata])
+        headline = engine.headline
+
+        values: list[MetricValue] = []
+        estimates: dict[Form, Estimate] = {}
+        forms: tuple[Form, Form] = ("marginal", "conditional")
+        for form in forms:
+            estimate = estimates[form] = engine.estimate(form, ranked)
+            masks = np.array([ranked, kept]) if form == "conditional" else ranked[None]
+            drawn = engine.replicates(form, context.resamples, masks) if context.resamples.size else None
+            values += _by_contrast(engine, estimate, form, ranked, drawn, note)
+            if form == "conditional":
+                per_feature = estimate.corrected[headline].mean(axis=0)
+                subtracted = estimate.bias[headline].mean(axis=0)
+                replicates = None
+                if drawn is not None and kept.any():
+                    replicates = drawn[:, 1].mean(axis=0) - 2.0 * subtracted[kept].mean()
+                values += _over_features(per_feature, ranked, kept, replicates, len(table), note)
+                values += _by_part(per_feature, table, ranked, note)
+        if self.paper:
+            values.append(_paper(engine, table, ranked))
+        return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates)})
+
+
+def selected_features(earlier: Mapping[str, Mapping[str, Any]], features: Sequence[str], folds: int) -> Bools:
+    """Features that selection kept in at least half of the cross-validation folds; none when there was no selection."""
+    selection = earlier.get("selection")
+    if selection is None or not folds:
+        return np.zeros(len(features), dtype=bool)
+    names, kept = np.asarray(selection["feature"]), np.asarray(selection["folds_kept"])
+    return np.isin(np.array(features, dtype=str), names[2 * kept >= folds].astype(str))
+
+
+def _mean(values: Floats, chosen: Bools) -> float:
+    return float(values[chosen].mean()) if chosen.any() else float("nan")
+
+
+def _by_contrast(
+    engine: ManufacturerDivergence, estimate: Estimate, form: Form, ranked: Bools, drawn: Floats | None, note: str
+) -> list[MetricValue]:
+    """Raw and corrected means: overall, per manufacturer, per pair."""
+    n = len(engine.table)
+    if not ranked.any():
+        note = "no feature besides shape2D"
+    raw = np.array([_mean(row, ranked) for row in estimate.raw])
+    subtracted = np.array([_mean(row, ranked) for row in estimate.bias])
+    p = estimate.mean_p_value if ranked.any() else None
+    of_contrast = None if drawn is None else drawn[:, 0] - 2.0 * subtracted[engine.headline, None]
+
+    def pair(scope: Scope, name: str, where: Any, replicates: Floats | None, p_value: float | None) -> None:
+        low, high = float(np.mean(raw[where])), float(np.mean(raw[where] - subtracted[where]))
+        rows = n if scope == "overall" else _rows(engine, name)
+        values.append(MetricValue(RAW[form], low, scope, name, rows, note=note))
+        values.append(MetricValue(CORRECTED[form], high, scope, name, rows, replicates, p_value, note))
+
+    values: list[MetricValue] = []
+    overall = None if of_contrast is None else of_contrast.mean(axis=0)
+    pair("overall", "", engine.headline, overall, None if p is None else float(p[-1]))
+    for i, contrast in enumerate(engine.contrasts):
+        own = None if of_contrast is None or i not in engine.headline else of_contrast[engine.headline.index(i)]
+        p_own = None if p is None else float(p[i])
+        if len(engine.contrasts) == 1:
+            for name in engine.manufacturers:
+                pair("manufacturer", name, i, own, p_own)
+        pair("manufacturer" if contrast.kind == "rest" else "pair", contrast.name, i, own, p_own)
+    return values
+
+
+def _rows(engine: ManufacturerDivergence, name: str) -> int:
+    return int(np.isin(engine.table.manufacturer, name.split("|") if "|" in name else [name]).sum())
+
+
+def _over_features(
+    per_feature: Floats, ranked: Bools, kept: Bools, replicates: Floats | None, n: int, note: str
+) -> list[MetricValue]:
+    """Median, 90th percentile, and the mean over selected features."""
+    values = per_feature[ranked] if ranked.any() else np.array([np.nan])
+    none_kept = "" if kept.any() else "no feature was kept in at least half of the folds; "
+    return [
+        MetricValue("jsd_conditional_median", float(np.median(values)), n=n, note=note),
+        MetricValue("jsd_conditional_p90", float(np.quantile(values, 0.9)), n=n, note=note),
+        MetricValue(
+            "jsd_conditional_selected",
+            _mean(per_feature, kept),
+            n=n,
+            replicates=replicates,
+            note=f"{none_kept}{int(kept.sum())} features; {note}",
+        ),
+    ]
+
+
+def _by_part(per_feature: Floats, table: FeatureTable, ranked: Bools, note: str) -> list[MetricValue]:
+    """Class-conditional corrected JSD per map (if there are several) and per feature class (shape2D included)."""
+    maps = np.array([map_of(name) for name in table.features], dtype=object)
+    values = []
+    names = sorted(set(maps[ranked]))
+    if len(names) > 1:
+        for name in names:
+            value = _mean(per_feature, (maps == name) & ranked)
+            values.append(MetricValue("jsd_conditional", value, "map", name, len(table), note=note))
+    parts = {name: np.array([f"_{name}_" in feature for feature in table.features]) for name in FEATURE_CLASSES}
+    for name, inside in {**parts, SHAPE_PREFIX.rstrip("_"): ~ranked}.items():
+        if inside.any():
+            value = _mean(per_feature, inside)
+            values.append(MetricValue("jsd_conditional", value, "class", name, len(table), note=note))
+    return values
+
+
+def _paper(engine: ManufacturerDivergence, table: FeatureTable, ranked: Bools) -> MetricValue:
+    groups = [table.values[engine.code == i][:, ranked] for i in range(len(engine.manufacturers))]
+    value = float(kde_divergence(groups, engine.mixtures[engine.headline]).mean()) if ranked.any() else float("nan")
+    return MetricValue("jsd_paper", value, n=len(table), note="Gaussian KDE, Silverman bandwidth; never ranked")
+
+
+def _feature_table(engine: ManufacturerDivergence, estimates: Mapping[Form, Estimate]) -> dict[str, Any]:
+    """One row per feature and contrast; p and q (Benjamini-Hochberg over features) belong to the conditional form."""
+    p_features, count = len(engine.table.features), len(engine.contrasts)
+    marginal, conditional = estimates["marginal"], estimates["conditional"]
+    p = np.full((count, p_features), np.nan) if conditional.p_value is None else conditional.p_value
+    return {
+        "feature": np.tile(np.array(engine.table.features, dtype=str), count),
+        "contrast": np.repeat(np.array([c.name for c in engine.contrasts], dtype=str), p_features),
+        "headline": np.repeat(np.isin(np.arange(count), engine.headline), p_features),
+        "raw": marginal.raw.ravel(),
+        "corrected": marginal.corrected.ravel(),
+        "conditional_raw": conditional.raw.ravel(),
+        "conditional": conditional.corrected.ravel(),
+        "effective_bins": marginal.effective.ravel(),
+        "p": p.ravel(),
+        "q": np.array([benjamini_hochberg(row) for row in p]).ravel(),
+    }

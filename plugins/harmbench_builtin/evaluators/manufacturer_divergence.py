@@ -1,0 +1,262 @@
+"""JSD between the manufacturers of one feature table: contrasts, label strata, bias, null, bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harmbench.data import FeatureTable
+from harmbench.errors import DataError
+from harmbench.stats.permutation import permute_manufacturer
+from harmbench_builtin.evaluators.divergence import bias, divergences
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Form = Literal["marginal", "conditional"]
+BIAS_DRAWS = 200  # enough for a mean; a p-value takes what the run asks for
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two groups to tell apart: a manufacturer and the balanced mixture of the others, or two manufacturers.
+
+    `name` is the manufacturer, or "A|B". With two manufacturers there is one contrast, and it stands for both of them
+    and for the pair.
+    """
+
+    name: str
+    kind: Literal["rest", "pair"]
+    mixture: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def contrasts(manufacturers: Sequence[str]) -> tuple[Contrast, ...]:
+    """One-against-the-rest for each manufacturer, then every pair; for two manufacturers the pair only."""
+    count = len(manufacturers)
+    unit = np.eye(count)
+    pairs = [
+        Contrast(f"{manufacturers[i]}|{manufacturers[j]}", "pair", (tuple(unit[i]), tuple(unit[j])))
+        for i in range(count)
+        for j in range(i + 1, count)
+    ]
+    if count == 2:
+        return tuple(pairs)
+    rest = [
+        Contrast(name, "rest", (tuple(unit[i]), tuple((1.0 - unit[i]) / (count - 1))))
+        for i, name in enumerate(manufacturers)
+    ]
+    return (*rest, *pairs)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Per-feature divergences of all contrasts.
+
+    Parameters
+    ----------
+    raw : float64 (C, p)
+    effective : float64 (C, p)
+        K_effective, mean over the label strata that were used.
+    bias : float64 (C, p)
+        What is subtracted: the formula's value, or the mean under permutation.
+    p_value : float64 (C, p) or None
+        From the permutation of manufacturers within label strata.
+    mean_p_value : float64 (C + 1,) or None
+        The same for the mean over the chosen features: of each contrast, then of the mean over the headline contrasts.
+    """
+
+    raw: Floats
+    effective: Floats
+    bias: Floats
+    p_value: Floats | None = None
+    mean_p_value: Floats | None = None
+
+    @property
+    def corrected(self) -> Floats:
+        return self.raw - self.bias
+
+
+class ManufacturerDivergence:
+    """Definition 1 on one table of out-of-fold features.
+
+    The correction for sample size is chosen from the design alone, once for both forms and hence alike for every
+    method: the formula when each patient has one row and every manufacturer at least `small_group` rows in every label
+    stratum; otherwise the mean under permutation of whole patients. For the marginal form this mean comes from
+    permuting among all patients (identical distributions of these sample sizes, what the formula estimates); for the
+    conditional one, and for p-values, from permuting within label strata.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        With labels.
+    bins, small_group : int
+    draws : int
+        Permutations for p-values.
+    seed : int
+    """
+
+    def __init__(
+        self, table: FeatureTable, bins: int = 10, small_group: int = 50, draws: int = 999, seed: int = 0
+    ) -> None:
+        if table.label is None:
+            raise DataError("class-conditional JSD needs labels, and the table has none.")
+        if len(table.manufacturers) < 2:
+            raise DataError(
+                f"JSD compares manufacturers, and the table has only {', '.join(table.manufacturers) or 'none'}.",
+                remedy="Add images of a second manufacturer.",
+            )
+        self.table, self.bins, self.draws, self.seed = table, bins, draws, seed
+        self.label = np.asarray(table.label)
+        self.manufacturers = table.manufacturers
+        self.contrasts = contrasts(self.manufacturers)
+        self.mixtures = np.array([c.mixture for c in self.contrasts])
+        self.code = np.searchsorted(np.array(self.manufacturers), table.manufacturer)
+        self.headline = [i for i, c in enumerate(self.contrasts) if c.kind == "rest" or len(self.contrasts) == 1]
+        """Contrasts whose mean is the overall figure: each manufacturer against the others."""
+
+        self.strata: dict[Form, list[npt.NDArray[np.intp]]] = {
+            "marginal": [np.arange(len(table))],
+            "conditional": [np.flatnonzero(self.label == value) for value in np.unique(self.label)],
+        }
+        self.rows_per_stratum = {
+            form: np.array([np.bincount(self.code[s], minlength=len(self.manufacturers)) for s in strata])
+            for form, strata in self.strata.items()
+        }
+        repeated = len(np.unique(table.patient)) < len(table)
+        counts = self.rows_per_stratum["conditional"]
+        small = bool((counts[counts > 0] < small_group).any())
+        self.permutation_bias = repeated or small
+        self.correction = (
+            f"mean of {BIAS_DRAWS} or more permutations of whole patients subtracted ("
+            + " and ".join(
+                ["a patient has several rows"] * repeated
+                + [f"a manufacturer has fewer than {small_group} rows under a label"] * small
+            )
+            + ")"
+            if self.permutation_bias
+            else "first-order bias formula subtracted"
+        )
+
+    @property
+    def empty_strata(self) -> list[str]:
+        """Label strata in which a manufacturer has no rows, in words; they are left out of what concerns it."""
+        return [
+            f"{name} has no rows with label {value}"
+            for value, counts in zip(np.unique(self.label), self.rows_per_stratum["conditional"], strict=True)
+            for name, count in zip(self.manufacturers, counts, strict=True)
+            if count == 0
+        ]
+
+    def one_hot(self, codes: Array) -> npt.NDArray[np.int16]:
+        """(draws, n) manufacturer codes as weights (L, n, draws)."""
+        return (np.arange(len(self.manufacturers))[:, None, None] == codes.T[None]).astype(np.int16)
+
+    def sweep(
+        self, form: Form, weights: Array, which: Sequence[int] | None = None, columns: Array | None = None
+    ) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """Raw divergence, K_effective and formula bias (C, B), feature by feature, averaged over the strata.
+
+        Parameters
+        ----------
+        form : {"marginal", "conditional"}
+        weights : array (L, n, B)
+        which : positions of contrasts, optional
+            Those wanted; all by default.
+        columns : positions or mask of features, optional
+        """
+        mixtures = self.mixtures if which is None else self.mixtures[list(which)]
+        values = self.table.values if columns is None else self.table.values[:, columns]
+        rows = self.strata[form]
+        # A contrast is estimated in the strata where all its manufacturers have rows.
+        counts = self.rows_per_stratum[form]
+        used = np.array([[(row[m.any(axis=0)] > 0).all() for m in mixtures] for row in counts])  # (S, C)
+        shares = used / np.where(used.any(axis=0), used.sum(axis=0), np.nan)
+        streams = [divergences(values[s], weights[:, s], mixtures, self.bins) for s in rows]
+        for parts in zip(*streams, strict=True):
+            raw = effective = correction = np.zeros(())
+            for (d, k), share, keep, count in zip(parts, shares, used, counts, strict=True):
+                weight = share[:, None]
+                raw = raw + weight * np.where(keep[:, None], d, 0.0)
+                effective = effective + weight * k
+                first_order = bias(k, count, mixtures)
+                correction = correction + weight * np.where(keep[:, None], first_order, 0.0)
+            yield raw, effective, correction
+
+    def estimate(self, form: Form, chosen: Array | None = None, p_values: bool = True) -> Estimate:
+        """Raw values, what to subtract, and p-values.
+
+        Parameters
+        ----------
+        form : {"marginal", "conditional"}
+        chosen : bool array (p,), optional
+            Features over which means are tested; all by default.
+        p_values : bool
+            False: no null beyond what the correction needs.
+        """
+        parts = list(self.sweep(form, self.one_hot(self.code[None])))
+        raw, effective, correction = (np.array([part[i][:, 0] for part in parts]).T for i in range(3))
+        shape = (len(self.contrasts), self.table.values.shape[1])
+        raw, effective, correction = (a.reshape(shape) for a in (raw, effective, correction))
+        own_null = form == "conditional"  # its null also gives its bias
+        p = mean_p = None
+        if p_values or (self.permutation_bias and own_null):
+            draws = self.draws if p_values else BIAS_DRAWS
+            mean_null, p, mean_p = self._null(form, raw, self._within_label(draws), chosen)
+            if self.permutation_bias and own_null:
+                correction = mean_null
+        if self.permutation_bias and not own_null:
+            codes = permute_manufacturer(
+                self.table.patient, self.table.manufacturer, np.zeros(len(self.table)), BIAS_DRAWS, self.seed
+            )
+            correction = self._null(form, raw, codes, chosen)[0]
+        return Estimate(raw, effective, correction, p if p_values else None, mean_p if p_values else None)
+
+    def replicates(self, form: Form, resamples: Array, masks: Array) -> Floats:
+        """Mean raw divergence over sets of features in every bootstrap replicate.
+
+        Parameters
+        ----------
+        resamples : array (n, B)
+            How often each row counts.
+        masks : bool array (M, p)
+            Sets of features.
+
+        Returns
+        -------
+        float64 (H, M, B)
+            For each headline contrast; NaN for an empty set.
+        """
+        resamples = np.asarray(resamples)
+        needed = np.flatnonzero(masks.any(axis=0))
+        weights = self.one_hot(self.code[None]) * resamples[None].astype(np.int16)
+        total = np.zeros((len(self.headline), len(masks), resamples.shape[1]))
+        sweep = self.sweep(form, weights, self.headline, needed)
+        for inside, (raw, _, _) in zip(masks[:, needed].T, sweep, strict=True):
+            total[:, inside] += raw[:, None]
+        size = masks.sum(axis=1)
+        return total / np.where(size > 0, size, np.nan)[:, None]
+
+    def _within_label(self, draws: int) -> npt.NDArray[np.int16]:
+        return permute_manufacturer(self.table.patient, self.table.manufacturer, self.label, draws, self.seed)
+
+    def _null(self, form: Form, raw: Floats, codes: Array, chosen: Array | None) -> tuple[Floats, Floats, Floats]:
+        """Mean under permutation (C, p), p-value of each feature (C, p) and of the means (C + 1,)."""
+        draws = len(codes)
+        chosen = np.ones(raw.shape[1], dtype=bool) if chosen is None else np.asarray(chosen)
+        mean = np.empty_like(raw)
+        at_least = np.empty_like(raw)
+        total = np.zeros((len(raw), draws))
+        for j, (null, _, _) in enumerate(self.sweep(form, self.one_hot(codes))):
+            mean[:, j] = null.mean(axis=1)
+            at_least[:, j] = (null >= raw[:, j, None] - 1e-12).sum(axis=1)
+            if chosen[j]:
+                total += null
+        observed = raw[:, chosen].sum(axis=1)
+        observed = np.append(observed, observed[self.headline].mean())
+        total = np.vstack([total, total[self.headline].mean(axis=0)])
+        p = np.where(np.isnan(raw), np.nan, (1.0 + at_least) / (1.0 + draws))
+        mean_p = (1.0 + (total >= observed[:, None] - 1e-9).sum(axis=1)) / (1.0 + draws)
+        return mean, p, np.where(np.isnan(observed), np.nan, mean_p)
