@@ -1,9 +1,9 @@
 """How scanners differ: profiles as data, what lies between them, and how one examination differs from the next.
 
 Nothing here is a manufacturer's specification. "Like" in a name says which real images gave the order of magnitude of
-the grey level and the speckle size (measured on CAMUS for the first; on one or two loops or stills for the others). The fields
-marked "fitted" were set so that generated images reach those figures; the others are assumptions unless a source stands
-beside them.
+the grey level and the speckle size (measured on CAMUS for the first; on one or two loops or stills for the others).
+The fields marked "fitted" were set so that generated images reach those figures; the others are assumptions unless a
+source stands beside them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Profile:
     noise_db : float
         Electronic noise against the myocardium at 75 mm.
     clutter_db : float
-        Reverberation haze at the probe against the myocardium; falls by 12 dB per 50 mm.
+        Reverberation haze at the probe against the myocardium; falls by 8 dB per 50 mm.
     """
 
     frequency_mhz: float
@@ -86,7 +86,7 @@ PROFILES: dict[str, Profile] = {
         depth_mm=142.0,
         tgc_slope_db=1.0,
         noise_db=-52.0,
-        clutter_db=-12.0,
+        clutter_db=-6.0,
     ),
     # Target: grey 81, speckle 0.85 x 1.7 mm (an EPIQ 7C still and two HP loops).
     "Philips-like": Profile(
@@ -104,7 +104,7 @@ PROFILES: dict[str, Profile] = {
         depth_mm=136.0,
         tgc_slope_db=-1.2,
         noise_db=-56.0,
-        clutter_db=-16.0,
+        clutter_db=-10.0,
     ),
     # Target: speckle 2.0 x 4.2 mm, grey 64 (two loops of a Xario); "T4.4, DR 50" on its screen.
     "Toshiba-like": Profile(
@@ -122,7 +122,7 @@ PROFILES: dict[str, Profile] = {
         depth_mm=140.0,
         tgc_slope_db=0.3,
         noise_db=-50.0,
-        clutter_db=-12.0,
+        clutter_db=-6.0,
     ),
 }
 FIRST, SECOND, THIRD = PROFILES
@@ -143,7 +143,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "depth_mm": (128.0, 165.0),
     "tgc_slope_db": (-2.0, 2.0),
     "noise_db": (-60.0, -46.0),
-    "clutter_db": (-22.0, -8.0),
+    "clutter_db": (-16.0, -3.0),
 }
 """Where the scanners of the virtual stream are drawn, uniformly."""
 

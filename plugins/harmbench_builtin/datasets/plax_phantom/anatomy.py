@@ -2,8 +2,8 @@
 
 Sources are cited where a number stands; "assumption" marks those without one. Two published sets do not fit together:
 Yu et al. 2021 (doi 10.21037/atm-20-4891, n = 50/50) give a septum (IVS) of 19.9 +- 4.1 mm in HCM, while Table 2 of
-PMC3849957 gives a posterior wall (LVPW) of 11.3 +- 2.3 mm with IVS/LVPW 1.38. The septum of the first and the wall of the
-second are kept, so the mean ratio comes out near 1.8.
+PMC3849957 gives a posterior wall (LVPW) of 11.3 +- 2.3 mm with IVS/LVPW 1.38. The septum of the first and the wall of
+the second are kept, so the mean ratio comes out near 1.8.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ Every count follows from the position of a heart alone. Seats are handed out one
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from harmbench.errors import UsageError
+from harmbench.errors import UsageError, suggestion
 from harmbench_builtin.datasets.plax_phantom.acquisition import FIRST, SECOND, THIRD
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES, Diagnosis
 
@@ -46,8 +47,8 @@ class Parameters:
     prevalence : float, 0.05 to 0.95
         Share p of HCM.
     confounding : float c in [0, 1)
-        HCM has the share p + c min(p, 1-p) on the GE-like scanner, p - c min(p, 1-p) on the Philips-like one and p on the
-        third: 0 is equal; p = 0.5 with c = 0.8 is 0.9 against 0.1. The overall share then follows from `ratio`.
+        HCM has the share p + c min(p, 1-p) on the GE-like scanner, p - c min(p, 1-p) on the Philips-like one and p on
+        the third: 0 is equal; p = 0.5 with c = 0.8 is 0.9 against 0.1. The overall share then follows from `ratio`.
     tissue_effect : float, 0 to 3
         Contrast of texture between the diagnoses; 0 is none, 1 the table of `tissue`.
     anatomy_effect : float, 0 to 1
@@ -100,7 +101,17 @@ class Parameters:
                     "Allowed: a smaller confounding, or more patients."
                 )
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Parameters:
+        """From a mapping; an unknown name is a `UsageError` with a suggestion."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise UsageError(f"plax-phantom has no parameter '{name}'.{suggestion(name, known)}")
+        return cls(**values)
+
     def as_dict(self) -> dict[str, Any]:
+        """All parameters by name."""
         return asdict(self)
 
 

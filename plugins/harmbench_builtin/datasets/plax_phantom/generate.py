@@ -1,163 +1,165 @@
-"""Hearts to pictures: one heart of a cohort, or many random ones for pretraining."""
+"""Makes many images: a data set in a folder, or arrays for pretraining."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from PIL import Image as Picture
 
 from harmbench.data import ProgressFunction, no_progress
-from harmbench_builtin.datasets.plax_phantom.acquisition import (
-    HALF_ANGLE_DEG,
-    REACH_MM,
-    VIRTUAL_HALF_ANGLE_DEG,
-    VIRTUAL_REACH_MM,
-    between,
-    draw_exam,
-    random_profile,
+from harmbench_builtin.datasets.plax_phantom.cohort import Member, Parameters, cohort
+from harmbench_builtin.datasets.plax_phantom.folder import IMAGES, MANIFEST, MASKS, SYNTHETIC, new_folder
+from harmbench_builtin.datasets.plax_phantom.render import HeartImages, Rendering, render, spread
+from harmbench_builtin.datasets.plax_phantom.virtual import virtual_scanner_images
+
+__all__ = ["GENERATOR_VERSION", "NOTES", "digest", "generate", "virtual_scanner_images"]
+
+GENERATOR_VERSION = "1"
+"""Bumped whenever the same parameters give other images; the version of the data set's spec follows it."""
+
+NOTES = (
+    "Synthetic: no patient and no scanner stands behind these images; scores on them say nothing about clinical use "
+    "and must not be set beside those of studies on patients.",
+    "The means of wall thickness and cavity are published; the contrast of texture between HCM and HHD and the "
+    "scanners' processing are assumptions; grey level and speckle size of the GE-like scanner are fitted to real images (CAMUS), "
+    "those of the others to one or two loops or stills.",
+    "GE-like, Philips-like and Toshiba-like are orders of magnitude, not a manufacturer's specification.",
 )
-from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES, Anatomy, draw_anatomy
-from harmbench_builtin.datasets.plax_phantom.cohort import Member, Parameters, manufacturers
-from harmbench_builtin.datasets.plax_phantom.imaging import acquire
-from harmbench_builtin.datasets.plax_phantom.streams import generator
-from harmbench_builtin.datasets.plax_phantom.tissue import Tissue, draw_scatterers, draw_tissue
-from harmbench_builtin.datasets.plax_phantom.view import is_myocardium, label_map
 
-Pictures = npt.NDArray[np.uint8]
-Masks = npt.NDArray[np.bool_]
-T = TypeVar("T")
-
-CHUNK = 8
-"""Virtual images per task; keeps the cost of handing over small and the progress bar alive."""
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """One heart on one scanner.
-
-    Parameters
-    ----------
-    manufacturer : str
-    picture : uint8 (size, size)
-    mask : bool (size, size)
-        LV myocardium inside the sector.
-    spacing_mm : float
-        Of the square pixels.
-    """
-
-    manufacturer: str
-    picture: Pictures
-    mask: Masks
-    spacing_mm: float
+_COLUMNS = (
+    "id",
+    "image",
+    "mask",
+    "manufacturer",
+    "patient",
+    "label",
+    "pair",
+    "split",
+    "spacing_row",
+    "spacing_col",
+    "covariate_ivs_mm",
+    "covariate_lvpw_mm",
+    "covariate_lvidd_mm",
+    "covariate_tissue_offset_db",
+    "covariate_tissue_heterogeneity_db",
+    "covariate_tissue_correlation_mm",
+    "covariate_attenuation_db_cm_mhz",
+)
 
 
-@dataclass(frozen=True)
-class HeartImages:
-    """A heart, what is true of it, and its images; the scored one first."""
-
-    member: Member
-    anatomy: Anatomy
-    tissue: Tissue
-    images: tuple[Rendering, ...]
+def digest(parameters: Parameters) -> str:
+    """Hash of everything that determines the images: the parameters and the generator's version."""
+    text = json.dumps([GENERATOR_VERSION, parameters.as_dict()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def render(member: Member, parameters: Parameters) -> HeartImages:
-    """All images of one heart of the cohort.
-
-    Parameters
-    ----------
-    member : Member
-        Hearts with a position below ``parameters.paired`` are seen by every scanner.
-    parameters : Parameters
-
-    Returns
-    -------
-    HeartImages
-        The same whatever other hearts there are.
-    """
-
-    def rng(stage: str, scanner: str = "") -> np.random.Generator:
-        return generator(parameters.seed, "cohort", heart=member.index, scanner=scanner, stage=stage)
-
-    anatomy = draw_anatomy(member.label, parameters.anatomy_effect, rng("anatomy"))
-    tissue = draw_tissue(member.label, parameters.tissue_effect, rng("tissue"))
-    scatterers = draw_scatterers(anatomy, tissue, REACH_MM, float(np.deg2rad(HALF_ANGLE_DEG)), rng("scatterers"))
-    others = [m for m in manufacturers(parameters) if m != member.manufacturer]
-    images = []
-    for name in (member.manufacturer, *(others if member.index < parameters.paired else ())):
-        profile = between(parameters.manufacturer_effect, name)
-        exam = draw_exam(rng("exam", name))
-        picture, geo = acquire(scatterers, profile, exam, parameters.size, rng("noise", name))
-        mask = is_myocardium(label_map(anatomy, geo.x, geo.z)) & geo.sector
-        images.append(Rendering(name, picture, mask, geo.spacing_mm))
-    return HeartImages(member, anatomy, tissue, tuple(images))
-
-
-def spread(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs: int) -> Iterator[T]:
-    """Call a function for each task, in order, on `n_jobs` processes (1: in this one)."""
-    if n_jobs == 1 or len(tasks) < 2:
-        return (function(*task) for task in tasks)
-    return iter(Parallel(n_jobs=n_jobs, return_as="generator")(delayed(function)(*task) for task in tasks))
-
-
-def _virtual(indices: range, seed: int, size: int) -> tuple[Pictures, Masks]:
-    pictures = np.empty((len(indices), size, size), np.uint8)
-    sectors = np.empty((len(indices), size, size), bool)
-    for position, index in enumerate(indices):
-
-        def rng(stage: str, index: int = index) -> np.random.Generator:
-            return generator(seed, "virtual", heart=index, stage=stage)
-
-        label = CLASSES[int(rng("label").integers(2))]
-        anatomy = draw_anatomy(label, 1.0, rng("anatomy"))
-        tissue = draw_tissue(label, 1.0, rng("tissue"))
-        half_angle = float(np.deg2rad(VIRTUAL_HALF_ANGLE_DEG))
-        scatterers = draw_scatterers(anatomy, tissue, VIRTUAL_REACH_MM, half_angle, rng("scatterers"))
-        profile, exam = random_profile(rng("profile")), draw_exam(rng("exam"))
-        pictures[position], geo = acquire(scatterers, profile, exam, size, rng("noise"))
-        sectors[position] = geo.sector
-    return pictures, sectors
-
-
-def virtual_scanner_images(
-    count: int,
-    seed: int = 0,
+def generate(
+    folder: str | Path,
+    parameters: Parameters | Mapping[str, Any],
     n_jobs: int = 1,
     progress: ProgressFunction = no_progress,
-    size: int = 224,
-) -> tuple[Pictures, Masks]:
-    """Random hearts on scanners that nobody makes, for pretraining.
+) -> Path:
+    """Make a data set in a new folder, which is then also a data set for `image-folder`.
 
-    Each scanner's profile is uniform in `acquisition.RANGES`. The hearts come from a stream of their own: none of them is a
-    heart of any cohort, whatever the seeds.
+    Written are `images/*.png` (8 bit), `masks/*.png` (0 and 255), `manifest.csv`, `parameters.json`, `SYNTHETIC.txt`.
+    The folder appears under its name when it is complete, and not before.
 
     Parameters
     ----------
-    count : int
-    seed : int, default 0
+    folder : path
+        Must not exist, or be empty.
+    parameters : Parameters, or a mapping of its fields
     n_jobs : int, default 1
-        Processes. The images do not depend on it.
+        Processes. The files do not depend on it.
     progress : callable, optional
-        progress("generate", done, total)
-    size : int, default 224
-        Pixels per side.
+        progress("generate", done, total), counted in hearts.
 
     Returns
     -------
-    images : uint8 (count, size, size)
-        Black outside the sector.
-    sectors : bool (count, size, size)
-        The sector of each image.
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        The folder exists and holds something, or cannot be written.
+    UsageError
+        A parameter is wrong.
     """
-    pictures = np.empty((count, size, size), np.uint8)
-    sectors = np.empty((count, size, size), bool)
-    progress("generate", 0, count)
-    tasks = [(range(start, min(start + CHUNK, count)), seed, size) for start in range(0, count, CHUNK)]
-    for (indices, *_), (images, masks) in zip(tasks, spread(_virtual, tasks, n_jobs), strict=True):
-        pictures[indices.start : indices.stop], sectors[indices.start : indices.stop] = images, masks
-        progress("generate", indices.stop, count)
-    return pictures, sectors
+    if not isinstance(parameters, Parameters):
+        parameters = Parameters.of(parameters)
+    target = Path(folder)
+    with new_folder(target) as work:
+        for name in (IMAGES, MASKS):
+            (work / name).mkdir()
+        members = cohort(parameters)
+        tasks = [(member, parameters, str(work)) for member in members]
+        rows: list[dict[str, str]] = []
+        progress("generate", 0, len(members))
+        for done, made in enumerate(spread(_make, tasks, n_jobs), start=1):
+            rows += made
+            progress("generate", done, len(members))
+        with (work / MANIFEST).open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        record = {"generator": "plax-phantom", "version": GENERATOR_VERSION, "parameters": parameters.as_dict()}
+        (work / "parameters.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (work / SYNTHETIC).write_text("\n\n".join((*NOTES, _HOW)) + "\n", encoding="utf-8")
+    return target
+
+
+_HOW = (
+    f"Made by harmbench's plax-phantom generator, version {GENERATOR_VERSION}, with the parameters in parameters.json. "
+    "Read it with the data set 'image-folder' and positive=HCM. Rows with the split 'paired' show a heart of the "
+    "cohort on another scanner; covariates are the truth that the generator drew."
+)
+
+
+def _make(member: Member, parameters: Parameters, folder: str) -> list[dict[str, str]]:
+    """Render one heart, write its files, and return its rows of the manifest."""
+    heart = render(member, parameters)
+    return [
+        _write(heart, image, Path(folder), paired="" if position == 0 else "paired")
+        for position, image in enumerate(heart.images)
+    ]
+
+
+def _write(heart: HeartImages, image: Rendering, folder: Path, paired: str) -> dict[str, str]:
+    member = heart.member
+    name = f"{member.patient}_{image.manufacturer.lower()}"
+    _save(image.picture, folder / IMAGES / f"{name}.png")
+    _save(np.where(image.mask, np.uint8(255), np.uint8(0)), folder / MASKS / f"{name}.png")
+    spacing = f"{image.spacing_mm:.6f}"
+    values = (
+        name,
+        f"{IMAGES}/{name}.png",
+        f"{MASKS}/{name}.png",
+        image.manufacturer,
+        member.patient,
+        member.label,
+        member.patient if len(heart.images) > 1 else "",
+        paired,
+        spacing,
+        spacing,
+        f"{heart.anatomy.ivs_mm:.4f}",
+        f"{heart.anatomy.lvpw_mm:.4f}",
+        f"{heart.anatomy.lvidd_mm:.4f}",
+        f"{heart.tissue.offset_db:.4f}",
+        f"{heart.tissue.heterogeneity_db:.4f}",
+        f"{heart.tissue.correlation_mm:.4f}",
+        f"{heart.tissue.attenuation_db_cm_mhz:.5f}",
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _save(pixels: npt.NDArray[np.uint8], path: Path) -> None:
+    # Level 4 is about as small as the default and takes half the time.
+    Picture.fromarray(pixels).save(path, compress_level=4)

@@ -1,8 +1,8 @@
 """From scatterers to an 8-bit picture: the chain of a phased-array scanner at baseband.
 
 Polar sampling, a separable Gaussian point spread, envelope, time gain compensation, log compression, smoothing, speckle
-reduction, grey map, scan conversion. The model is that of fast convolution simulators (COLE); complex demodulation allows an
-axial step of 0.15 mm where radio frequency would need 0.06 mm.
+reduction, grey map, scan conversion. The model is that of fast convolution simulators (COLE); complex demodulation
+allows an axial step of 0.15 mm where radio frequency would need 0.06 mm.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DISPLAY_STEP = 2
 NEAR_MM = 2.0
 REFERENCE_MM = 75.0
 """Depth at which the operator sets the gain: the middle of the LV."""
-CLUTTER_FALL_DB_PER_MM = 12.0 / 50.0
+CLUTTER_FALL_DB_PER_MM = 8.0 / 50.0
 FWHM = 2 * np.sqrt(2 * np.log(2))
 """Full width at half maximum over standard deviation of a Gaussian."""
 
@@ -125,7 +125,7 @@ def _decibel(gain_db: npt.NDArray[np.floating]) -> Singles:
 
 
 def _polar(scatterers: Scatterers, frequency_mhz: float, geo: Geometry) -> tuple[Singles, Singles]:
-    """Sum of the scatterers in each polar cell, demodulated: real and imaginary part (R, beams), variance 1/2 at 0 dB."""
+    """Sum of the scatterers in each polar cell, demodulated: real and imaginary (R, beams), variance 1/2 at 0 dB."""
     row = (scatterers.range_mm / np.float32(AXIAL_STEP_MM)).astype(np.int32)
     column = ((scatterers.angle + np.float32(geo.half_angle)) / np.float32(BEAM_STEP)).astype(np.int32)
     shape = (len(geo.range_mm), geo.beams)

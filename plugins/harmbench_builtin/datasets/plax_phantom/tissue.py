@@ -1,8 +1,8 @@
 """What the tissue of one heart sends back: scatterers that every scanner shares.
 
 Levels are in dB against the mean of the myocardium. That fibrosis and disarray make the myocardium brighter and less
-even is supported in general (reviews of integrated backscatter; Kagiyama 2020, PMC7139137: fibrosis from texture, AUC 0.84);
-the sizes in dB are assumptions.
+even is supported in general (reviews of integrated backscatter; Kagiyama 2020, PMC7139137: fibrosis from texture, AUC
+0.84); the sizes in dB are assumptions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEVEL_DB: dict[Structure, float] = {
     Structure.PERICARDIUM: 9.0,
     # Not in the notes' table; plausible (assumption).
     Structure.CHEST: -2.0,
-    Structure.RV_WALL: 2.0,
+    Structure.RV_WALL: 4.0,
     Structure.AORTIC_WALL: 4.0,
     Structure.ATRIAL_WALL: 1.0,
     Structure.VALVE: 3.0,
@@ -59,6 +59,7 @@ TISSUE: dict[Diagnosis, TissueTable] = {
 }
 OFFSET_SD_DB = 1.5
 HETEROGENEITY_SD_DB = 0.6
+CORRELATION_SD_MM = 0.5  # not in the notes' table; without it the truth would spell out the diagnosis
 ATTENUATION_DB_CM_MHZ = (0.55, 0.08)
 """Mean and standard deviation between hearts, one way; the same for both diagnoses."""
 
@@ -101,12 +102,12 @@ def draw_tissue(diagnosis: Diagnosis, effect: float, rng: np.random.Generator) -
         middle = sum(getattr(t, field) for t in tables) / len(tables)
         return float(middle + effect * (getattr(own, field) - middle))
 
-    offset, spread, attenuation = rng.standard_normal(3)
+    offset, spread, length, attenuation = (float(x) for x in rng.standard_normal(4))
     return Tissue(
-        offset_db=mean_of("offset_db") + OFFSET_SD_DB * float(offset),
-        heterogeneity_db=max(0.3, mean_of("heterogeneity_db") + HETEROGENEITY_SD_DB * float(spread)),
-        correlation_mm=max(0.5, mean_of("correlation_mm")),
-        attenuation_db_cm_mhz=max(0.2, ATTENUATION_DB_CM_MHZ[0] + ATTENUATION_DB_CM_MHZ[1] * float(attenuation)),
+        offset_db=mean_of("offset_db") + OFFSET_SD_DB * offset,
+        heterogeneity_db=max(0.3, mean_of("heterogeneity_db") + HETEROGENEITY_SD_DB * spread),
+        correlation_mm=max(0.5, mean_of("correlation_mm") + CORRELATION_SD_MM * length),
+        attenuation_db_cm_mhz=max(0.2, ATTENUATION_DB_CM_MHZ[0] + ATTENUATION_DB_CM_MHZ[1] * attenuation),
     )
 
 

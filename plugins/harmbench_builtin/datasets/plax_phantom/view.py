@@ -1,8 +1,9 @@
 """The parasternal long-axis view: which structure lies at a point of the picture.
 
-Picture coordinates are millimetres: `x` to the right (the base of the heart), `z` away from the probe, which sits at (0, 0).
-Heart coordinates: `u` along the LV's long axis (base positive, 0 at the measurement line), `v` across it (posterior positive).
-The shapes are assumptions (ellipses, bands and lines); only the thicknesses at u = 0 are those of the anatomy.
+Picture coordinates are millimetres: `x` to the right (the base of the heart), `z` away from the probe, which sits at
+(0, 0). Heart coordinates: `u` along the LV's long axis (base positive, 0 at the measurement line), `v` across it
+(posterior positive). The shapes are assumptions (ellipses, bands and lines); only the thicknesses at u = 0 are those of
+the anatomy.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MYOCARDIUM = (Structure.SEPTUM, Structure.POSTERIOR_WALL)
 """What the mask holds; the wall around the apex is seen too obliquely and left out, as readers do."""
 
 DEEPEST_MM = 127.0
-"""The pericardium on the measurement line lies no deeper; readers choose the window so that the heart fits (assumption)."""
+"""The pericardium on the measurement line lies no deeper, as if the window had been chosen to fit (assumption)."""
 _RV_WALL_MM = 4.0
 _PERICARDIUM_MM = 2.2
 _AORTIC_WALL_MM = 2.4
@@ -135,7 +136,10 @@ def label_map(anatomy: Anatomy, x: Coordinates, z: Coordinates) -> npt.NDArray[n
     labels[ventricle & (v < 0)] = Structure.SEPTUM
     labels[ventricle & (v >= 0)] = Structure.POSTERIOR_WALL
     labels[ventricle & (u < -0.85 * a.apex_mm)] = Structure.APEX_WALL
-    labels[ventricle & (np.abs(v) < inner)] = Structure.LV
+    # Towards the aortic root the septum thins to its right side, where the outflow tract opens.
+    opening = np.clip((u - a.base_mm) / 9.0 + 1, 0, 1)
+    outflow = (0.75 * a.ivs_mm - _AORTIC_WALL_MM) * opening**2
+    labels[ventricle & (v < inner) & (v > -inner - outflow)] = Structure.LV
 
     root = heart & at_base
     labels[root] = Structure.ATRIAL_WALL
