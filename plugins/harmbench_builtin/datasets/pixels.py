@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -149,6 +151,8 @@ def _pillow_values(image: Pillow.Image, shown: str) -> npt.NDArray[Any]:
 def _decode_itk(path: Path, shown: str) -> Grey:
     import SimpleITK as sitk
 
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        _require_whole_nifti(path, shown)
     try:
         volume = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -183,3 +187,26 @@ def _decode_itk(path: Path, shown: str) -> Grey:
     keep = tuple(slice(None) if axis in planes else 0 for axis in range(len(size)))
     values = values[keep]
     return Grey(luma(values) if components == 3 else values, (float(spacing[planes[0]]), float(spacing[planes[1]])))
+
+
+def _require_whole_nifti(path: Path, shown: str) -> None:
+    """Raise when a NIfTI file holds fewer pixel bytes than its header promises: ITK would fill up with zeros."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        order = next((o for o in "<>" if struct.unpack_from(f"{o}i", data)[0] in (348, 540)), "")
+        if not order:
+            raise ValueError("no NIfTI header")
+        # Version 1 and 2 keep number and lengths of axes, bits per value and start of the values at other places.
+        dim, bits, start = ("8h", 72, "f") if struct.unpack_from(f"{order}i", data)[0] == 348 else ("8q", 14, "q")
+        axes = struct.unpack_from(f"{order}{dim}", data, 40 if dim == "8h" else 16)
+        (bits_per_value,) = struct.unpack_from(f"{order}h", data, bits)
+        (offset,) = struct.unpack_from(f"{order}{start}", data, 108 if dim == "8h" else 168)
+        needed = int(offset) + math.prod(axes[1 : 1 + axes[0]]) * bits_per_value // 8
+        if len(data) < needed:
+            raise EOFError(f"{len(data)} of {needed} bytes")
+    except _BROKEN as error:
+        raise DataError(
+            f"the image cannot be decoded ({error}); it is corrupt or cut off.",
+            file=shown,
+            remedy="Copy or export it again.",
+        ) from error
