@@ -5,13 +5,15 @@ All are frozen. Arrays are never written to after construction; whoever changes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from harmbench.progress import ProgressFunction as ProgressFunction
+from harmbench.progress import no_progress as no_progress
 from harmbench.seeding import Axis, rng, seed
 from harmbench.specs import Scope
 
@@ -206,7 +208,8 @@ class FeatureTable:
         n, p = self.values.shape
         if len(self.features) != p:
             raise ValueError(f"a table with {p} columns has {len(self.features)} feature names")
-        columns = {"samples": self.samples, "manufacturer": self.manufacturer, "patient": self.patient}
+        columns: dict[str, npt.NDArray[Any]] = {"samples": self.samples, "manufacturer": self.manufacturer}
+        columns["patient"] = self.patient
         columns |= {k: v for k, v in (("label", self.label), ("pair", self.pair)) if v is not None}
         columns |= {f"covariate '{k}'": v for k, v in self.covariates.items()}
         for name, column in columns.items():
@@ -456,14 +459,6 @@ class Evaluator(Protocol):
     """Scores one method."""
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation: ...
-
-
-ProgressFunction = Callable[[str, int, int], None]
-"""progress(stage, done, total)"""
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """The progress function that shows nothing."""
 
 
 @dataclass(frozen=True)

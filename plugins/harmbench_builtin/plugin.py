@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harmbench.hookspecs import hookimpl
 from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec
 from harmbench_builtin.datasets.specs import DATASETS
 from harmbench_builtin.evaluators.specs import EVALUATORS
 from harmbench_builtin.extractors.specs import EXTRACTORS
 from harmbench_builtin.harmonizers.specs import HARMONIZERS
+
+if TYPE_CHECKING:
+    import typer
 
 
 @hookimpl
@@ -28,3 +33,10 @@ def register_evaluators() -> tuple[EvaluatorSpec, ...]:
 @hookimpl
 def register_datasets() -> tuple[DatasetSpec, ...]:
     return DATASETS
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    from harmbench_builtin.cli import pretrain
+
+    app.command("pretrain")(pretrain)

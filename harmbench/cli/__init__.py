@@ -1,0 +1,66 @@
+"""The command line: one module per verb. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from harmbench.errors import HarmbenchError, UsageError
+
+EXIT_OK, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_NOTHING_RAN, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the `harmbench` command."""
+    sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line and return its exit code.
+
+    0 all well, 1 wrong usage, 2 some cells failed (results are written), 3 nothing ran, 130 interrupted.
+    Errors are one or a few lines on stderr; `--debug` adds the traceback.
+    """
+    import os
+
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    as_json = "--json" in arguments
+    from harmbench.cli.app import build_app
+
+    try:
+        result = build_app(arguments)(args=arguments, prog_name="harmbench", standalone_mode=False)
+        return result if isinstance(result, int) else EXIT_OK
+    except HarmbenchError as error:
+        if debug:
+            raise
+        return _say(error, EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOTHING_RAN, as_json)
+    except KeyboardInterrupt:
+        print("harmbench: interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # what typer raises for a wrong command line
+            error.show()
+            return EXIT_USAGE
+        if hasattr(error, "exit_code"):  # typer.Exit
+            return int(error.exit_code)
+        if type(error).__name__ == "Abort":
+            return EXIT_INTERRUPTED
+        if debug:
+            raise
+        problem = HarmbenchError(
+            f"{type(error).__name__}: {error} (This is a fault of harmbench or of a plugin; --debug shows where.)"
+        )
+        return _say(problem, EXIT_NOTHING_RAN, as_json)
+
+
+def _say(error: HarmbenchError, code: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}, "exit_code": code}))
+    print(f"harmbench: {error}", file=sys.stderr)
+    return code

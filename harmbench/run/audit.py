@@ -1,0 +1,58 @@
+"""Does a method see what it must not see? Asked of every cell, on one fold, by changing what must not matter.
+
+A leak shows in two sharp ways that need no statistics: the harmonized test rows change when only the *labels of test
+rows* are changed, or when *other test rows* are taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from harmbench.data import Context, FeatureTable
+from harmbench.methods import Component
+from harmbench.run.feature_stage import harmonize
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Parameters
+    ----------
+    label_leak : bool
+        Harmonized test rows depend on the labels of test rows.
+    row_dependent : bool
+        A harmonized test row depends on which other test rows there are.
+    """
+
+    label_leak: bool
+    row_dependent: bool
+
+    def as_dict(self) -> dict[str, bool]:
+        return asdict(self)
+
+
+def audit(stages: Sequence[Component], train: FeatureTable, test: FeatureTable, context: Context) -> Audit:
+    """Audit the feature stages on one fold.
+
+    Oracle controls are given labels on purpose and are not asked about them.
+    """
+    if not stages or len(test) < 2 or test.label is None:
+        return Audit(False, False)
+    reference = harmonize(stages, train, test, None, context).test.values
+    scale = np.maximum(np.abs(reference).max(axis=0), 1e-300)
+
+    def differs(values: np.ndarray, rows: np.ndarray) -> bool:
+        return bool((np.abs(values - reference[rows]) / scale).max(initial=0.0) > 1e-9)
+
+    everything = np.arange(len(test))
+    leak = False
+    if any(stage.spec.uses_label == "fit" for stage in stages):
+        flipped = harmonize(stages, train, test.with_label(1 - test.label), None, context).test.values
+        leak = differs(flipped, everything)
+    half = np.arange(0, len(test), 2)
+    alone = harmonize(stages, train, test.rows(half), None, context).test.values
+    return Audit(leak, differs(alone, half))

@@ -1,0 +1,278 @@
+"""One cell, from raw feature tables to metric values. Whatever goes wrong in it becomes its status."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from harmbench.data import (
+    CellResult,
+    Context,
+    Evaluation,
+    EvaluationContext,
+    FeatureTable,
+    FoldResult,
+    MetricValue,
+    concatenate,
+)
+from harmbench.errors import HarmbenchError, NotApplicable, PluginError
+from harmbench.methods import Component
+from harmbench.plugins import load_files
+from harmbench.run.audit import audit
+from harmbench.run.feature_stage import harmonize
+from harmbench.run.plan import Cell
+from harmbench.seeding import seed as seed_of
+from harmbench.splits import Fold
+from harmbench.stats.bootstrap import patient_resamples
+
+Status = Literal["ok", "failed", "timeout", "out_of_memory", "not_applicable", "skipped", "not_installed"]
+
+
+class CellTimeout(Exception):
+    """The cell ran past its limit."""
+
+
+@dataclass(frozen=True)
+class FoldTables:
+    """Raw features of one fold.
+
+    Parameters
+    ----------
+    fold : Fold
+    scored : FeatureTable
+        All scored rows; one object for all folds unless the image stage fits (it then differs from fold to fold).
+    extra : FeatureTable or None
+        Rows that only serve paired agreement.
+    """
+
+    fold: Fold
+    scored: FeatureTable
+    extra: FeatureTable | None
+
+    @property
+    def train(self) -> FeatureTable:
+        return self.scored.rows(self.fold.train)
+
+    @property
+    def test(self) -> FeatureTable:
+        return self.scored.rows(self.fold.test)
+
+    @property
+    def paired(self) -> FeatureTable | None:
+        """The extra images of the patients held out."""
+        if self.extra is None:
+            return None
+        rows = self.extra.rows(np.isin(self.extra.patient, self.scored.patient[self.fold.test]))
+        return rows if len(rows) else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker needs to execute a cell."""
+
+    cell: Cell
+    evaluators: tuple[Component, ...]
+    classes: tuple[str, str]
+    folds: tuple[FoldTables, ...]
+    scored_order: tuple[str, ...]
+    seed: int
+    replicates: int
+    permutations: int
+    extract_seconds: float
+    timeout: float = 0.0
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Parameters
+    ----------
+    key, method : str
+    status : str
+    error : str
+        "" when ok; else one line for people.
+    details : str
+        Tail of the traceback.
+    log : str
+        What the method and evaluators printed and warned.
+    metrics : tuple of MetricValue
+    tables : mapping
+    audit : mapping
+    not_applicable : mapping
+        Fold name to reason.
+    seconds : float
+        Wall time of the cell.
+    scored : FeatureTable or None
+        Out-of-fold harmonized features.
+    """
+
+    key: str
+    method: str
+    status: Status
+    error: str = ""
+    details: str = ""
+    log: str = ""
+    metrics: tuple[MetricValue, ...] = ()
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    audit: Mapping[str, bool] = field(default_factory=dict)
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    scored: FeatureTable | None = None
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+@contextlib.contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Raise `CellTimeout` in the main thread after so many seconds (0: no limit)."""
+    if seconds <= 0 or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(signum: int, frame: Any) -> None:
+        raise CellTimeout(f"stopped after {seconds:g} s")
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def execute(job: Job) -> Outcome:
+    """Run one cell; never raises (Ctrl-C excepted)."""
+    start = time.perf_counter()
+    log = io.StringIO()
+    status: Status
+    outcome = Outcome(job.cell.key, job.cell.method.name, "ok")
+    try:
+        with (
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+            warnings.catch_warnings(),
+            _limit(job.timeout),
+        ):
+            warnings.simplefilter("default")
+            load_files(job.files)
+            outcome = _run(job, outcome)
+    except CellTimeout as error:
+        status, text = "timeout", f"{error}; raise --timeout or make the method faster"
+    except MemoryError:
+        status, text = "out_of_memory", "ran out of memory"
+    except NotApplicable as error:
+        status, text = "not_applicable", str(error)
+    except ModuleNotFoundError as error:
+        status, text = "not_installed", f"needs the module '{error.name}', which is not installed"
+    except Exception as error:
+        status, text = "failed", str(error) if isinstance(error, HarmbenchError) else f"{type(error).__name__}: {error}"
+    else:
+        return replace(outcome, log=log.getvalue(), seconds=time.perf_counter() - start)
+    details = "".join(traceback.format_exc().splitlines(keepends=True)[-25:])
+    return replace(
+        outcome, status=status, error=text, details=details, log=log.getvalue(), seconds=time.perf_counter() - start
+    )
+
+
+def _run(job: Job, outcome: Outcome) -> Outcome:
+    method = job.cell.method
+    # The method is not an axis here: what splits and resamples are must be the same for all of them.
+    context = Context(seed=seed_of(job.seed, cell="method", repeat=job.cell.repeat))
+    results: list[FoldResult] = []
+    raw: list[FeatureTable] = []
+    reasons: dict[str, str] = {}
+    fit = transform = 0.0
+    findings: dict[str, bool] = {}
+    for tables in job.folds:
+        fold = tables.fold
+        in_fold = context.derive(fold=fold.name)
+        if fold.held_out:
+            unable = next(
+                (s for s in method.stages if s.spec.inductive and not s.spec.handles_unseen_manufacturer), None
+            )
+            if unable is not None:
+                reasons[fold.name] = (
+                    f"{unable.spec.name} cannot transform a manufacturer that it has not been fitted on"
+                )
+                continue
+        try:
+            done = harmonize(method.features, tables.train, tables.test, tables.paired, in_fold)
+        except NotApplicable as error:
+            if not fold.held_out:
+                raise
+            reasons[fold.name] = str(error)
+            continue
+        fit, transform = fit + done.fit_seconds, transform + done.transform_seconds
+        seconds = {"fit": done.fit_seconds, "transform": done.transform_seconds}
+        results.append(FoldResult(fold.name, fold.protocol, done.train, done.test, done.paired, seconds))
+        if not fold.held_out:
+            raw.append(tables.test)
+            if not findings:
+                findings = audit(method.features, tables.train, tables.test, in_fold).as_dict()
+    result = CellResult(
+        method=method.name,
+        classes=job.classes,
+        raw=in_order(concatenate(raw), job.scored_order),
+        scored=in_order(concatenate([r.test for r in results if r.protocol == "cross-validation"]), job.scored_order),
+        folds=tuple(results),
+        not_applicable=reasons,
+        seconds={"extract": job.extract_seconds, "fit": fit, "transform": transform},
+        peak_memory_mb=peak_memory_mb(),
+    )
+    metrics, kept = evaluate(job, result)
+    return replace(outcome, metrics=metrics, tables=kept, audit=findings, not_applicable=reasons, scored=result.scored)
+
+
+def in_order(table: FeatureTable, samples: tuple[str, ...]) -> FeatureTable:
+    """The table's rows in the order of the data set."""
+    position = {sample: i for i, sample in enumerate(table.samples.tolist())}
+    return table.rows(np.array([position[sample] for sample in samples if sample in position]))
+
+
+def evaluate(job: Job, result: CellResult) -> tuple[tuple[MetricValue, ...], dict[str, Mapping[str, Any]]]:
+    """All evaluators of a cell, in the benchmark's order; later ones see the tables of earlier ones."""
+    scored = result.scored
+    assert scored.label is not None  # the runner gave labels back
+    resamples = patient_resamples(
+        scored.patient,
+        scored.manufacturer,
+        scored.label,
+        job.replicates,
+        seed_of(job.seed, resamples="patients"),  # the same in every repeat, so that repeats average replicate-wise
+    )
+    metrics: list[MetricValue] = []
+    tables: dict[str, Mapping[str, Any]] = {}
+    for evaluator in job.evaluators:
+        spec = evaluator.spec
+        context = EvaluationContext(
+            seed=seed_of(job.seed, evaluator=spec.name, repeat=job.cell.repeat),
+            resamples=resamples,
+            permutations=job.permutations,
+            earlier=tables,
+        )
+        evaluation: Evaluation = evaluator.build().evaluate(result, context)
+        declared = {metric.name for metric in spec.metrics}
+        for value in evaluation.metrics:
+            if value.metric not in declared:
+                raise PluginError(f"evaluator '{spec.name}' gave the undeclared metric '{value.metric}'.")
+        metrics += evaluation.metrics
+        tables |= evaluation.tables
+    return tuple(metrics), tables

@@ -1,0 +1,97 @@
+"""The feature stage of one fold, with what each method may see enforced here.
+
+`fit` gets training rows whose label is gone unless the spec says that the method uses it; `transform` never sees a
+label (controls that declare `uses_label="oracle"` excepted). Tables are handed over read-only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harmbench.data import Context, FeatureTable, concatenate
+from harmbench.errors import PluginError
+from harmbench.methods import Component
+from harmbench.specs import HarmonizerSpec
+
+
+@dataclass(frozen=True)
+class Harmonized:
+    """One fold's tables after all feature stages, labels given back."""
+
+    train: FeatureTable
+    test: FeatureTable
+    paired: FeatureTable | None
+    fit_seconds: float
+    transform_seconds: float
+
+
+def seen(table: FeatureTable, allowed: bool) -> FeatureTable:
+    """The table as a method may see it: read-only, and without the label unless allowed."""
+    values = table.values.copy()
+    values.flags.writeable = False
+    return replace(table, values=values, label=table.label if allowed else None)
+
+
+def check_output(before: FeatureTable, after: object, spec: HarmonizerSpec) -> FeatureTable:
+    """Refuse what breaks the contract: other rows, other columns, non-finite values.
+
+    Raises
+    ------
+    PluginError
+    """
+    who = f"method '{spec.name}' (version {spec.version})"
+    if not isinstance(after, FeatureTable):
+        raise PluginError(f"{who}: transform returned a {type(after).__name__}, not a FeatureTable.")
+    if after.values.shape != before.values.shape or after.features != before.features:
+        raise PluginError(
+            f"{who}: transform got {before.values.shape[0]} rows x {before.values.shape[1]} features and returned "
+            f"{after.values.shape[0]} x {after.values.shape[1]} (or other names); rows and columns must stay."
+        )
+    if not np.array_equal(after.samples, before.samples):
+        raise PluginError(f"{who}: transform returned the rows in another order.")
+    bad = np.argwhere(~np.isfinite(after.values))
+    if len(bad):
+        row, column = bad[0]
+        raise PluginError(
+            f"{who}: transform returned {len(bad)} non-finite values, first {after.values[row, column]} for feature "
+            f"'{after.features[column]}' of sample '{after.samples[row]}'."
+        )
+    return after
+
+
+def harmonize(
+    stages: Sequence[Component],
+    train: FeatureTable,
+    test: FeatureTable,
+    paired: FeatureTable | None,
+    context: Context,
+) -> Harmonized:
+    """Fit each stage on the training rows and apply it to all rows.
+
+    A transductive stage (`inductive=False`) is fitted on training and test rows together; it is marked for that and
+    never ranked beside the others. Rows that only serve paired agreement are never fitted on.
+    """
+    fit_seconds = transform_seconds = 0.0
+    for stage in stages:
+        spec = stage.spec
+        at_fit, at_transform = spec.uses_label != "no", spec.uses_label == "oracle"
+        rows = train if spec.inductive else concatenate([train, test])
+        start = time.perf_counter()
+        harmonizer = stage.build()
+        harmonizer = harmonizer.fit(seen(rows, at_fit), context.derive(stage=spec.name)) or harmonizer
+        fitted = time.perf_counter()
+        tables = [
+            None
+            if table is None
+            else check_output(table, harmonizer.transform(seen(table, at_transform)), spec).with_label(table.label)
+            for table in (train, test, paired)
+        ]
+        transform_seconds += time.perf_counter() - fitted
+        fit_seconds += fitted - start
+        assert tables[0] is not None and tables[1] is not None  # only `paired` may be None
+        train, test, paired = tables[0], tables[1], tables[2]
+    return Harmonized(train, test, paired, fit_seconds, transform_seconds)

@@ -1,0 +1,324 @@
+"""A whole run: load the data, extract, execute the cells, keep what comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmbench.data import DatasetContext, ImageSet, ProgressFunction, no_progress
+from harmbench.design import check_design
+from harmbench.errors import DataError, HarmbenchError
+from harmbench.methods import Component, Method
+from harmbench.plugins import Registry, missing_requirements
+from harmbench.run.cache import Cache
+from harmbench.run.execute import FoldTables, Job, Outcome
+from harmbench.run.images import Extracted, extract, feature_table
+from harmbench.run.keys import digest
+from harmbench.run.plan import Plan
+from harmbench.run.provenance import environment, now
+from harmbench.run.schedule import run_jobs
+from harmbench.run.store import SCHEMA, RunFolder
+from harmbench.splits import Fold, make_folds, split_digest
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what.
+
+    Parameters
+    ----------
+    data : str or None
+        `--data`.
+    out : Path or None
+        The run folder; chosen from the plan and the data when None.
+    n_jobs : int
+        Worker processes.
+    timeout : float
+        Seconds per cell; 0 for none.
+    only : {"missing", "failed"}
+        Which cells to run besides those never run: "missing" leaves failed ones alone, "failed" tries them again.
+    allow_confounded : bool
+        Go on although the label is perfectly confounded with the manufacturer; every score is then flagged.
+    arguments : sequence of str
+        The command line, for the record.
+    """
+
+    data: str | None = None
+    out: Path | None = None
+    n_jobs: int = 1
+    timeout: float = 0.0
+    only: str = "failed"
+    allow_confounded: bool = False
+    arguments: Sequence[str] = ()
+    progress: ProgressFunction = no_progress
+
+
+@dataclass
+class Summary:
+    """What a run left."""
+
+    folder: Path
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ran: int = 0
+    kept: int = 0
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        return [r for r in self.records.values() if r["status"] not in ("ok", "not_applicable", "skipped")]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all cells ok, 2 some failed, 3 nothing ran, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        if not any(r["status"] == "ok" for r in self.records.values()):
+            return 3
+        return 2 if self.failed else 0
+
+
+def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]:
+    """The images, the digest of their contents, and notes a reader of the results must know."""
+    component = plan.dataset
+    store = Cache()
+    context = DatasetContext(
+        seed=plan.seed,
+        n_jobs=options.n_jobs,
+        data=options.data,
+        cache=str(store.root / "datasets"),
+        progress=options.progress,
+    )
+    images: ImageSet = component.build().load(context)
+    notes = [*images.notes, *check_design(images.samples, images.classes, allow_confounded=options.allow_confounded)]
+    facts = []
+    for i, sample in enumerate(images.samples):
+        content = images.reader.digest(sample)
+        facts.append([sample.id, content, sample.manufacturer, sample.patient, sample.label, sample.pair, sample.split])
+        options.progress("read", i + 1, len(images))
+    return images, digest(facts, 16), notes
+
+
+def run(plan: Plan, registry: Registry, options: Options) -> Summary:
+    """Run all cells of a plan that its run folder does not hold yet.
+
+    Raises
+    ------
+    HarmbenchError
+        The data or the plan are unusable as a whole. What goes wrong inside one cell becomes that cell's status.
+    """
+    images, revision, notes = load_images(plan, options)
+    scored = images.subset([i for i, s in enumerate(images.samples) if s.split != "paired"])
+    folds = {
+        repeat: make_folds(
+            scored.samples,
+            folds=plan.benchmark.splits.folds,
+            repeat=repeat,
+            seed=plan.seed,
+            leave_one_manufacturer_out=plan.benchmark.splits.leave_one_manufacturer_out,
+        )
+        for repeat in range(plan.benchmark.splits.repeats)
+    }
+    identity = plan.identity()
+    folder_name = f"{plan.benchmark.name}-{digest([identity, revision], 8)}"
+    folder = RunFolder(options.out or Path("runs") / folder_name)
+    record_of_plan = {
+        "schema": SCHEMA,
+        **identity,
+        "title": plan.benchmark.title,
+        "ranking": plan.benchmark.ranking.model_dump(),
+        "data": _describe(images, revision, notes, plan),
+        "split_digest": digest([split_digest(scored.samples, f) for f in folds.values()], 16),
+        "metrics": [
+            {"evaluator": e.spec.name, **dataclasses.asdict(m)} for e in plan.evaluators for m in e.spec.metrics
+        ],
+    }
+    # Through JSON, so that what is compared on a second run is what was written on the first.
+    folder.open(json.loads(json.dumps(record_of_plan)), environment(registry, options.arguments))
+    summary = Summary(folder.path)
+    try:
+        folder.write_splits(scored.samples, folds, revision)
+        _run_cells(plan, registry, options, images, folds, folder, summary, revision)
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    finally:
+        folder.close()
+    wanted = {cell.key for cell in plan.cells}
+    summary.records = {k: r for k, r in folder.records().items() if k in wanted}
+    for _ in registry.manager.call("on_run_finished", summary={"folder": str(folder.path), "records": summary.records}):
+        pass
+    return summary
+
+
+def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan) -> dict[str, Any]:
+    scored = [s for s in images.samples if s.split != "paired"]
+    counts: dict[str, dict[str, int]] = {}
+    for sample in scored:
+        by_label = counts.setdefault(sample.manufacturer, dict.fromkeys(images.classes, 0))
+        by_label[sample.label] += 1
+    return {
+        "name": images.name,
+        "revision": revision,
+        "synthetic": images.synthetic,
+        "classes": list(images.classes),
+        "images": len(scored),
+        "paired_images": len(images) - len(scored),
+        "patients": len({s.patient for s in scored}),
+        "counts": counts,
+        "batch_unit": plan.dataset.spec.batch_unit,
+        "licence": plan.dataset.spec.licence,
+        "notes": list(notes),
+    }
+
+
+def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> dict[str, Any]:
+    stages = [
+        {
+            "name": s.spec.name,
+            "version": s.spec.version,
+            "stage": s.spec.stage,
+            "params": dict(s.params),
+            "distribution": str(registry.harmonizers.origin(s.spec.name)),
+            "pretrained_on": list(s.spec.pretrained_on),
+        }
+        for s in cell_method.stages
+    ]
+    return {
+        "method": cell_method.name,
+        "role": cell_method.role,
+        "inductive": cell_method.inductive,
+        "uses_label": cell_method.uses_label,
+        "stages": stages,
+        "repeat": repeat,
+        "seed": plan.seed,
+        "finished": now(),
+    }
+
+
+def _run_cells(
+    plan: Plan,
+    registry: Registry,
+    options: Options,
+    images: ImageSet,
+    folds: Mapping[int, Sequence[Fold]],
+    folder: RunFolder,
+    summary: Summary,
+    revision: str,
+) -> None:
+    done = folder.records()
+    settled = {"ok", "not_applicable"} | (
+        {"failed", "timeout", "out_of_memory"} if options.only == "missing" else set()
+    )
+    open_cells = [c for c in plan.cells if done.get(c.key, {}).get("status") not in settled]
+    summary.kept = len(plan.cells) - len(open_cells)
+    by_key = {c.key: c for c in plan.cells}
+
+    def keep(outcome: Outcome) -> None:
+        cell = by_key[outcome.key]
+        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry), revision)
+        summary.ran += 1
+        for _ in registry.manager.call("on_cell_finished", record=record):
+            pass
+
+    jobs: list[Job] = []
+    tables = _Tables(plan, registry, options, images)
+    for cell in open_cells:
+        needed = [r for stage in cell.method.stages for r in missing_requirements(stage.spec)]
+        if needed:
+            text = f"needs {', '.join(needed)}, which is not installed"
+            keep(Outcome(cell.key, cell.method.name, "not_installed", text))
+            continue
+        try:
+            fold_tables, seconds = tables.of(cell.method.image, folds[cell.repeat])
+        except DataError:
+            raise  # the images are at fault, not the method
+        except HarmbenchError as error:
+            keep(Outcome(cell.key, cell.method.name, "failed", str(error)))
+            continue
+        except Exception as error:
+            if cell.method.image is None:
+                raise
+            import traceback
+
+            details = "".join(traceback.format_exc().splitlines(keepends=True)[-25:])
+            text = f"image stage: {type(error).__name__}: {error}"
+            keep(Outcome(cell.key, cell.method.name, "failed", text, details))
+            continue
+        jobs.append(
+            Job(
+                cell=cell,
+                evaluators=plan.evaluators,
+                classes=images.classes,
+                folds=fold_tables,
+                scored_order=tuple(s.id for s in images.samples if s.split != "paired"),
+                seed=plan.seed,
+                replicates=plan.benchmark.uncertainty.replicates,
+                permutations=plan.benchmark.uncertainty.permutations,
+                extract_seconds=seconds,
+                timeout=options.timeout,
+                files=registry.files,
+            )
+        )
+    jobs.sort(key=lambda job: -job.folds[0].scored.values.size)  # longest first, so that the last one is short
+    if jobs:
+        options.progress("methods", 0, len(jobs))
+    for i, outcome in enumerate(run_jobs(jobs, min(options.n_jobs, max(len(jobs), 1)))):
+        keep(outcome)
+        options.progress("methods", i + 1, len(jobs))
+
+
+class _Tables:
+    """Raw feature tables per image stage; what several methods share is extracted once."""
+
+    def __init__(self, plan: Plan, registry: Registry, options: Options, images: ImageSet) -> None:
+        self.plan, self.registry, self.options, self.images = plan, registry, options, images
+        self.store = Cache()
+        self.found: dict[str, Extracted] = {}
+        self.scored = np.array([s.split != "paired" for s in images.samples])
+
+    def of(self, image: Component | None, folds: Sequence[Fold]) -> tuple[tuple[FoldTables, ...], float]:
+        fits = image is not None and image.spec.fits
+        seconds = 0.0
+        result = []
+        seen: Extracted | None = None
+        for fold in folds:
+            extracted = self._extract(image, fold if fits else None)
+            if extracted is not seen:
+                seen = extracted
+                seconds += extracted.seconds
+                table = feature_table(self.images, extracted)
+                extra = table.rows(~self.scored) if (~self.scored).any() else None
+                shared = (table.rows(self.scored), extra)
+            result.append(FoldTables(fold, *shared))
+        return tuple(result), seconds
+
+    def _extract(self, image: Component | None, fold: Fold | None) -> Extracted:
+        positions = np.flatnonzero(self.scored)
+        name = f"{image or 'original'}" + (f" {fold.name}" if fold else "")
+        key = digest([image.key() if image else None, fold.name if fold else None])
+        key += digest(sorted(int(i) for i in fold.train)) if fold else ""
+        if key not in self.found:
+            self.found[key] = extract(
+                self.images,
+                image,
+                self.plan.extractor,
+                store=self.store,
+                n_jobs=self.options.n_jobs,
+                progress=self.options.progress,
+                stage=f"extract {name}",
+                seed=self.plan.seed,
+                fit_on=None if fold is None else [int(positions[int(i)]) for i in fold.train],
+                files=self.registry.files,
+            )
+        return self.found[key]
+
+
+def default_jobs() -> int:
+    """As many workers as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,267 @@
+"""The run folder: everything a leaderboard needs, appended cell by cell.
+
+    plan.json           what is compared; a folder belongs to one benchmark, one state of the data and one split
+    environment.json    versions, hardware, plugins; one entry per call of `run`
+    splits.parquet      who was held out when
+    records.jsonl       one line per finished cell, flushed to disk before the next one counts
+    cells/<key>/        metrics.parquet, replicates.npz, features.parquet, <table>.parquet, log.txt
+
+A run that was killed leaves whole records only; running again continues. Patient and sample ids are hashed with the
+data's digest as key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmbench.data import MetricValue, Sample
+from harmbench.errors import DataError, UsageError
+from harmbench.run.cache import write_atomically
+from harmbench.run.execute import Outcome
+from harmbench.splits import Fold
+
+SCHEMA = 1
+
+
+def hashed(name: str, key: str) -> str:
+    """A patient or sample id as it may be written down."""
+    return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
+    """Columns as a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(np.asarray(column).tolist()) for name, column in columns.items()})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    """A Parquet file as NumPy columns."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    return {name: np.asarray(table.column(name).to_pylist()) for name in table.column_names}
+
+
+class RunFolder:
+    """A run folder, open for one process at a time.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return dict(self._json("plan.json"))
+
+    @property
+    def environment(self) -> list[dict[str, Any]]:
+        return list(self._json("environment.json"))
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                f"there is no {name}.", file=self.path, remedy="Give the path of a folder that `harmbench run` wrote."
+            ) from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"not valid JSON: {error}.", file=self.path / name, remedy="Run again.") from None
+
+    def open(self, plan: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Create the folder, or go on with one of the same plan; take its lock.
+
+        Raises
+        ------
+        UsageError
+            The folder belongs to another plan, a newer schema, or is in use.
+        DataError
+            It cannot be written.
+        """
+        known: list[Mapping[str, Any]] = []
+        if (self.path / "plan.json").exists():
+            old = self.plan
+            if old.get("schema", 0) > SCHEMA:
+                raise UsageError(f"{self.path} was written by a newer harmbench (schema {old['schema']}); update.")
+            different = [k for k in plan if k != "harmbench" and old.get(k) != plan[k]]
+            if different:
+                raise UsageError(
+                    f"{self.path} holds another run (different: {', '.join(different)}). Choose another --out."
+                )
+            with contextlib.suppress(DataError):
+                known = list(self.environment)
+        self._write("plan.json", plan)
+        self._take_lock()
+        self._write("environment.json", [*known, environment])
+
+    def _write(self, name: str, value: Any) -> None:
+        write_atomically(self.path / name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+    def _take_lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # no advisory locks on this system: two runs in one folder are then the user's care
+            return
+        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = None
+            raise UsageError(f"Another run is writing to {self.path}. Wait for it, or choose another --out.") from None
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def write_splits(self, samples: Sequence[Sample], folds: Mapping[int, Sequence[Fold]], key: str) -> None:
+        """Who is held out when, for every repeat."""
+        rows = [
+            (repeat, fold.name, hashed(samples[int(i)].id, key), hashed(samples[int(i)].patient, key))
+            for repeat, many in folds.items()
+            for fold in many
+            for i in fold.test
+        ]
+        columns = dict(zip(("repeat", "fold", "sample", "patient"), map(list, zip(*rows, strict=True)), strict=True))
+        write_atomically(self.path / "splits.parquet", parquet_bytes(columns))
+
+    def cell(self, key: str) -> Path:
+        return self.path / "cells" / key
+
+    def append(self, outcome: Outcome, facts: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """Write a cell's files, then its record; returns the record.
+
+        Parameters
+        ----------
+        outcome : Outcome
+        facts : mapping
+            What the plan knows of the cell (method, role, versions, repeat).
+        key : str
+            For hashing ids.
+        """
+        folder = self.cell(outcome.key)
+        if outcome.status == "ok":
+            write_atomically(folder / "metrics.parquet", parquet_bytes(_metric_columns(outcome.metrics)))
+            write_atomically(folder / "replicates.npz", _replicates(outcome.metrics))
+            for name, table in outcome.tables.items():
+                write_atomically(folder / f"{name}.parquet", parquet_bytes(_anonymous(table, key)))
+            if outcome.scored is not None:
+                scored = outcome.scored
+                columns: dict[str, Any] = {"sample": scored.samples, "patient": scored.patient}
+                columns |= {"manufacturer": scored.manufacturer, "label": scored.label}
+                columns |= {name: scored.values[:, j] for j, name in enumerate(scored.features)}
+                write_atomically(folder / "features.parquet", parquet_bytes(_anonymous(columns, key)))
+        if outcome.log:
+            write_atomically(folder / "log.txt", outcome.log.encode())
+        record = {
+            "schema": SCHEMA,
+            "key": outcome.key,
+            **facts,
+            "status": outcome.status,
+            "error": outcome.error,
+            "details": outcome.details,
+            "seconds": round(outcome.seconds, 3),
+            "audit": dict(outcome.audit),
+            "not_applicable": dict(outcome.not_applicable),
+            "n": 0 if outcome.scored is None else len(outcome.scored),
+            "features": 0 if outcome.scored is None else len(outcome.scored.features),
+        }
+        line = (json.dumps(record, sort_keys=True) + "\n").encode()
+        try:
+            with (self.path / "records.jsonl").open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {error.strerror or error}.",
+                file=self.path / "records.jsonl",
+                remedy="Free space there; running again continues.",
+            ) from error
+        return record
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The last whole record of every cell, by key."""
+        found: dict[str, dict[str, Any]] = {}
+        for record in self._lines():
+            found[record["key"]] = record
+        return found
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        path = self.path / "records.jsonl"
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue  # a line cut off by a kill: its cell runs again
+
+    def metrics(self, key: str) -> tuple[MetricValue, ...]:
+        """The metric values of a finished cell, replicates included."""
+        columns = read_parquet(self.cell(key) / "metrics.parquet")
+        with np.load(self.cell(key) / "replicates.npz", allow_pickle=False) as stored:
+            replicates = {name: stored[name] for name in stored.files}
+        values = []
+        for i, metric in enumerate(columns["metric"].tolist()):
+            p = columns["p_value"][i]
+            values.append(
+                MetricValue(
+                    metric=metric,
+                    value=float(columns["value"][i]),
+                    scope=columns["scope"][i],
+                    scope_value=columns["scope_value"][i],
+                    n=int(columns["n"][i]),
+                    replicates=replicates.get(f"r{i}"),
+                    p_value=None if np.isnan(p) else float(p),
+                    note=columns["note"][i],
+                )
+            )
+        return tuple(values)
+
+
+def _metric_columns(metrics: Sequence[MetricValue]) -> dict[str, list[Any]]:
+    return {
+        "metric": [m.metric for m in metrics],
+        "scope": [m.scope for m in metrics],
+        "scope_value": [m.scope_value for m in metrics],
+        "value": [float(m.value) for m in metrics],
+        "n": [int(m.n) for m in metrics],
+        "p_value": [float("nan") if m.p_value is None else float(m.p_value) for m in metrics],
+        "note": [m.note for m in metrics],
+    }
+
+
+def _replicates(metrics: Sequence[MetricValue]) -> bytes:
+    buffer = io.BytesIO()
+    arrays = {f"r{i}": np.asarray(m.replicates) for i, m in enumerate(metrics) if m.replicates is not None}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _anonymous(columns: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {
+        name: [hashed(str(v), key) for v in column] if name in ("sample", "patient") else column
+        for name, column in columns.items()
+    }
