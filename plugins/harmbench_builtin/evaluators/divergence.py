@@ -140,7 +140,7 @@ class _Block:
             per_row = np.where(totals > 0, 1.0 / totals, np.nan)
         # share[c, g, l, b]: what one unit of weight of manufacturer l adds to group g; 0 for those not in the contrast
         self.share = np.where(mixtures[..., None] > 0, mixtures[..., None] * per_row, 0.0)
-        self.missing = np.isnan(self.share).any(axis=(1, 2))  # (C, width)
+        self.missing = np.asarray(np.isnan(self.share).any(axis=(1, 2)))  # (C, width)
         self.share = np.nan_to_num(self.share)
         balanced = self.share.mean(axis=1)  # (C, L, width)
 

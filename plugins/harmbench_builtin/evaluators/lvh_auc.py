@@ -1,0 +1,101 @@
+"""The evaluator `lvh-auc`: what is left of the label after harmonization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harmbench.data import CellResult, Evaluation, EvaluationContext, FoldResult
+from harmbench.errors import DataError
+from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
+from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold
+from harmbench_builtin.evaluators.selection import Selection, boruta
+
+
+class LvhAuc:
+    """Boruta, then XGBoost, both on the training rows of each fold (cross-validation and leave-one-manufacturer-out).
+
+    When Boruta confirms no feature the tentative ones are used; when there is none of these either, the fold's score
+    is 0.5 for everybody.
+
+    Parameters
+    ----------
+    boruta_iterations, boruta_trees, boruta_depth : int
+        See `selection.boruta`.
+    trees, depth, learning_rate
+        Of the boosted trees.
+    inner_folds : int
+        Patient-grouped folds within the training rows that give the threshold (see `classifier.inner_threshold`).
+    """
+
+    def __init__(
+        self,
+        boruta_iterations: int = 30,
+        boruta_trees: int = 100,
+        boruta_depth: int = 5,
+        trees: int = 100,
+        depth: int = 3,
+        learning_rate: float = 0.1,
+        inner_folds: int = 3,
+    ) -> None:
+        self.boruta_iterations, self.boruta_trees, self.boruta_depth = boruta_iterations, boruta_trees, boruta_depth
+        self.model = BoostedTrees(trees, depth, learning_rate)
+        self.inner_folds = inner_folds
+
+    def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
+        columns: dict[str, list[Any]] = {
+            name: []
+            for name in ("sample", "patient", "manufacturer", "label", "fold", "protocol", "score", "threshold")
+        }
+        selections: list[tuple[FoldResult, Selection]] = []
+        for fold in result.folds:
+            seed = context.derive(evaluator="lvh-auc", fold=fold.name).seed
+            selection, score, threshold = self.predict(fold, seed)
+            selections.append((fold, selection))
+            test, n = fold.test, len(fold.test)
+            assert test.label is not None  # `predict` has looked
+            for name, column in zip(
+                columns,
+                (test.samples, test.patient, test.manufacturer, test.label, [fold.name] * n, [fold.protocol] * n, score,
+                 [threshold] * n),
+                strict=True,
+            ):  # fmt: skip
+                columns[name].extend(np.asarray(column).tolist())
+        predictions = {name: np.array(column) for name, column in columns.items()}
+        values = metrics_from_predictions(predictions, result.scored.samples, context.resamples, result.not_applicable)
+        return Evaluation(values, {"predictions": predictions, "selection": _selection_table(selections)})
+
+    def predict(self, fold: FoldResult, seed: int) -> tuple[Selection, np.ndarray, float]:
+        """Selection, probability of the positive class of the test rows, and threshold of one fold."""
+        label = fold.train.label
+        if label is None or fold.test.label is None:
+            raise DataError(f"fold '{fold.name}' has no labels, which classification needs.")
+        train, test = filled(fold.train.values, fold.test.values)
+        selection = boruta(train, label, self.boruta_iterations, self.boruta_trees, self.boruta_depth, seed)
+        train, test = train[:, selection.kept], test[:, selection.kept]
+        score = self.model.probability(train, label, test, seed)
+        threshold = inner_threshold(self.model, train, label, fold.train.patient, self.inner_folds, seed)
+        return selection, score, threshold
+
+
+def _selection_table(selections: list[tuple[FoldResult, Selection]]) -> dict[str, np.ndarray]:
+    """Features that some fold did not reject: fold, decision, whether used, and in how many CV folds it was used."""
+    kept_in: dict[str, int] = {}
+    rows: list[tuple[str, str, str, str, bool]] = []
+    for fold, selection in selections:
+        for i in np.flatnonzero(selection.confirmed | selection.tentative):
+            feature, used = fold.train.features[i], bool(selection.kept[i])
+            if used and fold.protocol == "cross-validation":
+                kept_in[feature] = kept_in.get(feature, 0) + 1
+            decision = "confirmed" if selection.confirmed[i] else "tentative"
+            rows.append((fold.name, fold.protocol, feature, decision, used))
+    fold_, protocol, feature_, decision_, used_ = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    return {
+        "fold": np.array(fold_, dtype=str),
+        "protocol": np.array(protocol, dtype=str),
+        "feature": np.array(feature_, dtype=str),
+        "decision": np.array(decision_, dtype=str),
+        "used": np.array(used_, dtype=bool),
+        "folds_kept": np.array([kept_in.get(f, 0) for f in feature_], dtype=int),
+    }
