@@ -18,33 +18,24 @@ Without neuroCombat (`pip install harmbench[reference]`) its figures are null.
 
 from __future__ import annotations
 
-import os
-
-# One thread for both, whatever the machine offers; must be set before NumPy is imported.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import contextlib
 import gc
 import importlib.util
 import io
 import json
+import os
 import platform
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from harmbench_builtin.harmonizers.combat.harmonizer import Combat
+from threadpoolctl import threadpool_limits
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
-
-from harmbench.data import Context, FeatureTable, Floats  # noqa: E402 - the checkout is put on the path above
-from harmbench_builtin.harmonizers.combat.harmonizer import Combat  # noqa: E402
+from harmbench.data import Context, FeatureTable, Floats
 
 SIZES = ((2000, 3720), (5000, 12000))
 REPEATS = {SIZES[0]: 5, SIZES[1]: 2}
@@ -171,7 +162,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the smaller size only")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
-    figures, spread, lines = measure(options.quick)
+    with threadpool_limits(1):
+        figures, spread, lines = measure(options.quick)
     if options.json:
         print(json.dumps({"figures": figures, "spread": spread, "environment": environment()}, indent=2))
     else:
