@@ -25,7 +25,16 @@ FORMATS = "PNG, JPEG, TIFF, NIfTI (.nii, .nii.gz), MHA, MHD or NRRD"
 _LUMA = (0.299, 0.587, 0.114)
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Pillow.DecompressionBombError)
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Pillow.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
