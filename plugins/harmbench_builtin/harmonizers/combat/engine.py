@@ -19,7 +19,6 @@ What is done where the classical algorithm breaks:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +26,11 @@ import numpy.typing as npt
 
 from harmbench.errors import DataError, NotApplicable, UnseenManufacturer, UsageError, suggestion
 from harmbench_builtin.harmonizers.combat import empirical_bayes
-from harmbench_builtin.harmonizers.combat.design import Covariates, Floats, factorise
+from harmbench_builtin.harmonizers.combat.design import Covariates, Floats
+from harmbench_builtin.harmonizers.combat.least_squares import spans, statistics
 
 CONSTANT = 1e-13
 """A spread below this share of the feature's size is rounding, not variation."""
-_BLOCK_BYTES = 2 << 20  # small enough to stay in the processor's cache through all passes over a block
 
 
 @dataclass(frozen=True)
@@ -91,16 +90,6 @@ class Fitted:
     covariates: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Statistics:
-    """Intercepts and residual sums of squares (L, p), covariate coefficients (q, p), size of the features (p,)."""
-
-    intercept: Floats
-    squares: Floats
-    coefficients: Floats
-    size: Floats
-
-
 def _matrix(values: npt.ArrayLike, rows: int) -> Floats:
     matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or len(matrix) != rows:
@@ -120,50 +109,6 @@ def _columns(covariates: Covariates | None, rows: int) -> Covariates:
             f"for {rows} rows."
         )
     return covariates
-
-
-def _spans(total: int, bytes_each: int) -> Iterator[slice]:
-    step = max(8, _BLOCK_BYTES // max(1, bytes_each))
-    return (slice(start, min(total, start + step)) for start in range(0, total, step))
-
-
-def _statistics(
-    values: Floats, order: npt.NDArray[np.intp], groups: list[slice], covariates: Covariates
-) -> _Statistics:
-    """Least squares on manufacturer and covariates, in feature blocks.
-
-    By Frisch, Waugh and Lovell the covariate effects are those of values and covariates that are centred within each
-    manufacturer: one small factorisation serves all features, and nothing of the size of the table is held.
-    """
-    p, q, n_groups = values.shape[1], len(covariates.names), len(groups)
-    columns = covariates.columns[order]
-    column_means = np.stack([columns[g].mean(axis=0) for g in groups])
-    within = columns.copy()
-    for g, mean in zip(groups, column_means, strict=True):
-        within[g] -= mean
-    if q:
-        spread = np.linalg.norm(columns - columns.mean(axis=0), axis=0)
-        unit, triangle = factorise(within, spread, covariates.names)
-
-    means, squares = np.empty((n_groups, p)), np.empty((n_groups, p))
-    coefficients = np.zeros((q, p))
-    for span in _spans(p, 8 * len(values)):
-        block = np.take(values[:, span], order, axis=0)
-        for i, g in enumerate(groups):
-            # Taking the first row off before the mean makes a constant feature exactly zero.
-            first = block[g.start].copy()
-            block[g] -= first
-            mean = block[g].mean(axis=0)
-            block[g] -= mean
-            means[i, span] = first + mean
-        if q:
-            coefficients[:, span] = np.linalg.solve(triangle, unit.T @ block)
-            block -= within @ coefficients[:, span]
-        for i, g in enumerate(groups):
-            squares[i, span] = np.einsum("ij,ij->j", block[g], block[g])
-    counts = np.array([g.stop - g.start for g in groups], dtype=np.float64)
-    size = np.abs(means).max(axis=0) + np.sqrt(squares.sum(axis=0) / counts.sum())
-    return _Statistics(means - column_means @ coefficients, squares, coefficients, size)
 
 
 def _check_groups(batches: tuple[str, ...], counts: npt.NDArray[np.intp], q: int, options: Options) -> None:
@@ -247,7 +192,7 @@ def fit(
     ends = np.cumsum(counts)
     groups = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
     with np.errstate(over="ignore", invalid="ignore"):
-        stats = _statistics(matrix, order, groups, coded)
+        stats = statistics(matrix, order, groups, coded)
     wrong = np.flatnonzero(~np.isfinite(stats.squares).all(axis=0))
     if len(wrong):
         raise DataError(
@@ -336,7 +281,7 @@ def apply(
         offset = fitted.grand_mean * rest - fitted.gamma_star[i] * sd * scale
         # The adjusted value, (y - a - x b - sd gamma*) scale + a + x b, collected by powers of y and x.
         slopes = fitted.coefficients * rest
-        for span in _spans(len(rows), 8 * matrix.shape[1]):
+        for span in spans(len(rows), 8 * matrix.shape[1]):
             chunk = matrix[rows[span]]
             chunk *= scale
             chunk += offset

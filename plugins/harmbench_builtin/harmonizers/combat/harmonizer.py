@@ -41,7 +41,8 @@ class Combat:
     eb : bool, default True
         Empirical-Bayes shrinkage across features.
     mean_only : bool, default False
-        Adjust means and leave variances.
+        Adjust means and leave variances. With `eb` each mean counts as one observation of unit variance, as in R's
+        sva: shrinkage is strong, and much of a manufacturer's shift stays. `eb=False` removes the shift entirely.
     reference : str, default ""
         Manufacturer to which the others are brought; its own rows stay as they are.
     covariates : str, default "none"
