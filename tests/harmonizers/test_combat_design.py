@@ -32,6 +32,12 @@ def test_one_row_is_coded_as_it_is_among_others() -> None:
         np.testing.assert_array_equal(alone.columns[0], whole[i])
 
 
+def test_a_number_that_is_the_same_everywhere_is_coded_as_exactly_zero() -> None:
+    same = {"age": np.full(1001, 0.1)}
+    samples = [f"s{i}" for i in range(1001)]
+    assert not encode(learn_codes(same, samples), same, samples).columns.any()
+
+
 def test_a_category_with_one_training_level_adds_no_column() -> None:
     codes = learn_codes({"view": np.array(["plax", "plax"])}, ("a", "b"))
     assert encode(codes, {"view": np.array(["plax"])}, ["x"]).columns.shape == (1, 0)

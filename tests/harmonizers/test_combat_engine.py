@@ -176,6 +176,16 @@ def test_a_constant_feature_is_returned_bit_for_bit_and_moves_no_other(options: 
 
 
 @every_mode
+def test_many_constants_in_many_rows_are_returned_bit_for_bit(options: Options) -> None:
+    # The plain sum of 20 000 equal numbers misses their multiple by more than any tolerance for rounding.
+    constants = np.random.default_rng(6).lognormal(0, 5, 20)
+    values, batch = groups(sizes=(20000, 7, 1001), p=2)
+    wider = np.hstack([values, np.tile(constants, (len(values), 1))])
+    result = apply(fit(wider, batch, options=options), wider, batch)
+    np.testing.assert_array_equal(result[:, 2:], wider[:, 2:])
+
+
+@every_mode
 def test_rounding_noise_on_a_constant_counts_as_constant(options: Options) -> None:
     values, batch = groups()
     noisy = 1.0 + np.random.default_rng(2).integers(-3, 4, len(values)) * 2.0**-52

@@ -92,9 +92,9 @@ def test_collapse_gives_the_training_mean_of_the_finite_values() -> None:
     np.testing.assert_array_equal(Collapse().fit(train, CONTEXT).transform(test).values, [[2, 5, 0]] * 3)
 
 
-def test_shuffle_gives_whole_training_rows_and_never_a_sample_its_own(table: FeatureTable) -> None:
-    method = Shuffle().fit(table, CONTEXT)
-    result = method.transform(table).values
+@pytest.mark.parametrize("seed", range(8))
+def test_shuffle_gives_whole_training_rows_and_never_a_sample_its_own(seed: int, table: FeatureTable) -> None:
+    result = Shuffle().fit(table, Context(seed=seed)).transform(table).values
     source = [np.flatnonzero((table.values == row).all(axis=1)) for row in result]
     assert all(len(rows) == 1 for rows in source)
     assert all(int(rows[0]) != i for i, rows in enumerate(source))
