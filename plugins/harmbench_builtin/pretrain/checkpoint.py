@@ -53,8 +53,11 @@ def load(path: Path) -> dict[str, Any]:
     remedy = "Delete it to start again, or choose another folder."
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except OSError as error:
         raise DataError(f"the checkpoint cannot be read ({error}).", file=path, remedy=remedy) from error
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        # torch's own message advises to load the file without the check that keeps it from executing code.
+        raise DataError("this is not a whole checkpoint of harmbench.", file=path, remedy=remedy) from error
     version = state.get("format_version") if isinstance(state, dict) else None
     if version != FORMAT_VERSION:
         raise DataError(

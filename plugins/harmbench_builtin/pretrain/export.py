@@ -94,7 +94,11 @@ def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: b
         ("Network", f"ConvNeXt-V2 {training['size']}, fully convolutional masked autoencoder, 1 channel"),
         ("Data", f"{data['name']}, {data['images']} images, {data['skipped']} left out"),
         ("Length", f"{result['steps']} steps of {training['batch']} images of {training['image_size']} pixels"),
-        ("Wall time", f"{result['seconds'] / 60:.1f} minutes on {result['device']}, {result['threads']} thread(s), {result['precision']}"),
+        (
+            "Wall time",
+            f"{result['seconds'] / 60:.1f} minutes on {result['device']}, {result['threads']} thread(s), "
+            f"{result['precision']}",
+        ),
         ("Images seen", f"{seen:,}, that is {seen / PUBLISHED_IMAGES:.1e} of the published recipe's 2.0e9"),
         ("Loss at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
         ("Stem, cosine to its random start", f"{result['stem_cosine']:.4f}"),

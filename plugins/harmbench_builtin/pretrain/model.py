@@ -132,13 +132,13 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """A downsampling convolution (not in the first stage) and its blocks."""
+    """A downsampling convolution (the first stage has none: `incoming` is None) and its blocks."""
 
-    def __init__(self, incoming: int, channels: int, depth: int, conv_mlp: bool) -> None:
+    def __init__(self, incoming: int | None, channels: int, depth: int, conv_mlp: bool) -> None:
         super().__init__()
         self.downsample = (
             nn.Identity()
-            if incoming == channels
+            if incoming is None
             else nn.Sequential(LayerNorm2d(incoming), nn.Conv2d(incoming, channels, 2, stride=2))
         )
         self.blocks = nn.ModuleList(Block(channels, conv_mlp) for _ in range(depth))
@@ -164,7 +164,7 @@ class Encoder(nn.Module):
         dims = arch.dims
         self.stem = nn.Sequential(nn.Conv2d(in_chans, dims[0], STEM, stride=STEM), LayerNorm2d(dims[0]))
         self.stages = nn.ModuleList(
-            Stage(dims[max(i - 1, 0)], dims[i], arch.depths[i], arch.conv_mlp) for i in range(4)
+            Stage(dims[i - 1] if i else None, dims[i], arch.depths[i], arch.conv_mlp) for i in range(4)
         )
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:

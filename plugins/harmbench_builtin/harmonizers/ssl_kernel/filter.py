@@ -13,6 +13,8 @@ import numpy.typing as npt
 from harmbench.data import Floats
 from harmbench.errors import DataError
 
+_BLOCK = 64
+
 
 def padding(size: int) -> tuple[int, int]:
     """Pixels added before and after for a kernel of this size, so that the map is as long as the image.
@@ -55,12 +57,19 @@ def filter_bank(image: npt.ArrayLike, kernels: npt.ArrayLike, bias: npt.ArrayLik
             remedy="Leave the image out, or resample it to a finer grid.",
         )
     padded = np.pad(pixels, (padding(h), padding(w)), mode="reflect")
-    # One row per tap, so that the whole bank is one matrix product.
-    taps = np.empty((h * w, rows, columns))
+    # One row per tap, so that the whole bank is one matrix product. BLAS adds the last few columns in another order
+    # than the rest; with a whole number of its blocks all pixels are treated alike.
+    size = rows * columns
+    taps = np.zeros((h * w + 1, -(-size // _BLOCK) * _BLOCK))
+    windows = taps[:-1, :size].reshape(h, w, rows, columns)
     for i in range(h):
         for j in range(w):
-            taps[i * w + j] = padded[i : i + rows, j : j + columns]
-    maps = bank.reshape(count, h * w) @ taps.reshape(h * w, rows * columns)
+            windows[i, j] = padded[i : i + rows, j : j + columns]
+    # The bias is the weight of a tap that is always 1: adding it afterwards would cost a pass over all maps.
+    taps[-1] = 1.0
+    weights = np.zeros((count, h * w + 1))
+    weights[:, :-1] = bank.reshape(count, h * w)
     if bias is not None:
-        maps += np.asarray(bias, dtype=np.float64)[:, None]
-    return maps.reshape(count, rows, columns)
+        weights[:, -1] = bias
+    maps = weights @ taps
+    return maps[:, :size].reshape(count, rows, columns)

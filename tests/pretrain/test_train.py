@@ -1,0 +1,326 @@
+"""The training loop: learning, stopping, resuming, and what it leaves behind. Tiny networks, 64 pixels, one thread."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from harmbench_builtin.harmonizers.ssl_kernel.kernels import load_kernels
+from harmbench_builtin.pretrain import checkpoint, model, train
+from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.monitor import stem_facts
+from harmbench_builtin.pretrain.presets import PRESETS, preset
+from harmbench_builtin.pretrain.settings import Settings
+from harmbench_builtin.pretrain.train import PretrainingStopped, pretrain
+
+from harmbench.errors import DataError, HarmbenchError, UsageError
+
+
+def images(count: int = 6, seed: int = 0) -> PretrainingImages:
+    """Smooth noise in a wedge: something a decoder can predict."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 200, (count, 12, 12)).astype(np.uint8)
+    pixels = coarse.repeat(8, 1).repeat(8, 2)
+    sector = np.abs(np.arange(96) - 48)[None, :] <= np.arange(96)[:, None] + 8
+    return PretrainingImages(
+        "noise", pixels * sector, np.broadcast_to(sector, pixels.shape).copy(), tuple(f"n{i}" for i in range(count)),
+        synthetic=True, licence="none",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setitem(model.ARCHITECTURES, "toy", model.Architecture((1, 1, 1, 1), (4, 8, 8, 16), conv_mlp=True))
+    return Settings(
+        size="toy", image_size=64, steps=6, batch=4, decoder_width=16, threads=1, log_every=2, checkpoint_every=3
+    )
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / train.LOG).read_text().splitlines()]
+
+
+def weights_of(out: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(out / checkpoint.NAME)["network"]
+
+
+def test_a_few_steps_on_a_few_images_beat_the_trivial_loss(tmp_path: Path, tiny: Settings) -> None:
+    settings = replace(tiny, steps=80, lr=5e-3, log_every=10, crop=(1.0, 1.0))
+    pretrain(images(2), tmp_path, settings)
+    first, last = log_of(tmp_path)[0], log_of(tmp_path)[-1]
+    assert first["loss"] == pytest.approx(first["trivial_loss"], rel=0.05)
+    assert last["loss"] < 0.9 * last["trivial_loss"]
+
+
+def test_the_log_has_the_figures_that_show_whether_anything_was_learnt(tmp_path: Path, tiny: Settings) -> None:
+    pretrain(images(), tmp_path, tiny)
+    records = log_of(tmp_path)
+    assert [r["step"] for r in records] == [2, 4, 6]
+    assert set(records[0]) >= {
+        "loss", "trivial_loss", "lr", "gradient_norm", "images_per_second", "stem_cosine", "stem_relative_change",
+        "kernel_diversity", "skipped_steps",
+    }  # fmt: skip
+    assert all(r["trivial_loss"] <= 1 for r in records)
+    assert 0 < records[-1]["stem_relative_change"] < 1 and 0 < records[-1]["stem_cosine"] < 1
+
+
+class _Stop(Exception):
+    pass
+
+
+def stop_at(step: int, how: Any) -> Any:
+    def progress(stage: str, done: int, total: int) -> None:
+        if done == step:
+            how()
+
+    return progress
+
+
+def die() -> None:
+    raise _Stop
+
+
+def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Settings) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    pretrain(images(), whole, tiny)
+    with pytest.raises(_Stop):
+        # Dies after step 5; the last checkpoint is that of step 3.
+        pretrain(images(), parts, tiny, stop_at(5, die))
+    assert checkpoint.load(parts / checkpoint.NAME)["step"] == 3
+    pretrain(images(), parts, tiny)
+    a, b = (checkpoint.load(out / checkpoint.NAME) for out in (whole, parts))
+    assert all(torch.equal(a["network"][key], b["network"][key]) for key in a["network"])
+    for key, state in a["optimizer"]["state"].items():
+        assert all(torch.equal(state[name], b["optimizer"]["state"][key][name]) for name in state)
+    ours, theirs = load_kernels(whole / train.KERNELS), load_kernels(parts / train.KERNELS)
+    assert ours.digest() == theirs.digest()
+    assert [r["step"] for r in log_of(parts)] == [2, 4, 6]
+    assert log_of(parts)[-1]["loss"] == log_of(whole)[-1]["loss"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_a_checkpoint_and_ends_the_training(tmp_path: Path, tiny: Settings, number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(PretrainingStopped, match="after step 2 of 6"):
+        pretrain(images(), tmp_path, tiny, stop_at(2, lambda: os.kill(os.getpid(), number)))
+    assert signal.getsignal(number) is before
+    assert checkpoint.load(tmp_path / checkpoint.NAME)["step"] == 2
+    assert pretrain(images(), tmp_path, tiny).is_file()
+
+
+def test_training_outside_the_main_thread_works_without_signals(tmp_path: Path, tiny: Settings) -> None:
+    done: list[Path] = []
+    thread = threading.Thread(target=lambda: done.append(pretrain(images(), tmp_path, replace(tiny, steps=1))))
+    thread.start()
+    thread.join()
+    assert done[0].is_file()
+
+
+def test_a_finished_training_is_exported_again_without_a_step(tmp_path: Path, tiny: Settings) -> None:
+    path = pretrain(images(), tmp_path, tiny)
+    before = load_kernels(path)
+    path.unlink()
+    steps: list[int] = []
+    pretrain(images(), tmp_path, tiny, lambda stage, done, total: steps.append(done))
+    after = load_kernels(path)
+    assert steps == [] and after.digest() == before.digest() and after.provenance == before.provenance
+
+
+def test_other_settings_or_images_in_the_same_folder_are_refused(tmp_path: Path, tiny: Settings) -> None:
+    pretrain(images(), tmp_path, tiny)
+    with pytest.raises(UsageError, match=r"settings: lr 0\.001 -> 0\.002"):
+        pretrain(images(), tmp_path, replace(tiny, lr=0.002))
+    with pytest.raises(UsageError, match="other images"):
+        pretrain(images(seed=1), tmp_path, tiny)
+
+
+def test_a_non_finite_step_is_skipped_and_counted(
+    tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = train.objective.masked_loss, []
+
+    def sometimes_nan(*args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(1)
+        loss, trivial = real(*args)
+        return (loss * math.nan if len(calls) == 3 else loss), trivial
+
+    monkeypatch.setattr(train.objective, "masked_loss", sometimes_nan)
+    pretrain(images(), tmp_path, tiny)
+    assert [r["skipped_steps"] for r in log_of(tmp_path)] == [0, 1, 1]
+    assert all(torch.isfinite(w).all() for w in weights_of(tmp_path).values())
+    assert math.isfinite(log_of(tmp_path)[1]["loss"])
+
+
+def test_a_training_that_stays_non_finite_ends_with_advice(
+    tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train.objective.masked_loss
+    monkeypatch.setattr(train.objective, "masked_loss", lambda *args: (real(*args)[0] * math.nan, real(*args)[1]))
+    with pytest.raises(HarmbenchError, match=r"20 steps in a row.*lower learning rate"):
+        pretrain(images(), tmp_path, replace(tiny, steps=30))
+
+
+def test_a_checkpoint_cut_off_while_it_is_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / checkpoint.NAME
+    checkpoint.save(path, {"step": 1})
+
+    def full_disk(state: Any, file: Any) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full_disk)
+    with pytest.raises(DataError, match=r"No space left.*earlier checkpoint is intact"):
+        checkpoint.save(path, {"step": 2})
+    assert checkpoint.load(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.NAME
+    checkpoint.save(path, {"step": 1})
+    program = f"""
+import os, signal
+from pathlib import Path
+from harmbench_builtin.pretrain import checkpoint
+def killed(state, file):
+    file.write(b"half of it"); file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.torch.save = killed
+checkpoint.save(Path({str(path)!r}), {{"step": 2}})
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert checkpoint.load(path)["step"] == 1
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(DataError, match=r"checkpoint\.pt: this is not a whole checkpoint.*Delete it"):
+        checkpoint.load(path)
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.NAME
+    torch.save({"format_version": 1, "harm": Path("x")}, path)  # a class is not plain data
+    with pytest.raises(DataError, match="not a whole checkpoint"):
+        checkpoint.load(path)
+
+
+def test_the_export_holds_the_trained_stem_and_says_where_it_comes_from(tmp_path: Path, tiny: Settings) -> None:
+    data = images()
+    path = pretrain(data, tmp_path, tiny)
+    kernels, weights = load_kernels(path), weights_of(tmp_path)
+    assert np.array_equal(kernels.weight, weights["encoder.stem.0.weight"][:, 0].double().numpy())
+    assert np.array_equal(kernels.bias, weights["encoder.stem.0.bias"].double().numpy())
+    assert (kernels.mean, kernels.std) == data.statistics()
+    assert kernels.synthetic and kernels.licence == "none"
+    facts = kernels.provenance
+    assert facts["data"]["samples_sha256"] == data.ids_digest() and facts["data"]["images"] == 6
+    assert facts["settings"]["lr"] == tiny.lr and facts["settings"]["seed"] == 0
+    assert facts["result"]["steps"] == 6 and facts["result"]["images_seen"] == 24
+    card = (tmp_path / train.CARD).read_text()
+    assert "Synthetic" in card and data.ids_digest() in card and "6 steps of 4 images" in card
+
+
+def test_a_data_set_is_only_called_synthetic_when_it_is(tmp_path: Path, tiny: Settings) -> None:
+    path = pretrain(replace(images(), synthetic=False), tmp_path, tiny)
+    assert not load_kernels(path).synthetic
+    assert "Synthetic" not in (tmp_path / train.CARD).read_text()
+
+
+def test_stem_facts_of_a_stem_that_turned_by_60_degrees() -> None:
+    start = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(2, 1, 1, 2)
+    turned = torch.tensor([[0.5, math.sqrt(0.75)], [-math.sqrt(0.75), 0.5]]).view(2, 1, 1, 2)
+    facts = stem_facts(turned, start)
+    assert facts["stem_cosine"] == pytest.approx(0.5)
+    assert facts["stem_relative_change"] == pytest.approx(1.0)  # the third side of an equilateral triangle
+    assert facts["kernel_diversity"] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_kernels_that_differ_in_sign_and_size_only_have_no_diversity() -> None:
+    kernels = torch.tensor([[1.0, 2.0], [-3.0, -6.0]]).view(2, 1, 1, 2)
+    assert stem_facts(kernels, kernels)["kernel_diversity"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_learning_rate_rises_then_follows_half_a_cosine_to_zero() -> None:
+    settings = Settings(steps=100, warmup=0.1, lr=2.0)
+    rates = [train.learning_rate(settings, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2) and rates[9] == pytest.approx(2.0)
+    assert rates[10] == pytest.approx(2.0) and rates[55] == pytest.approx(1.0) and rates[99] < 0.001
+    assert Settings(steps=1).lr == train.learning_rate(Settings(steps=1), 0)
+
+
+def test_norms_biases_grn_and_the_mask_token_are_not_decayed(tiny: Settings) -> None:
+    network = model.MaskedAutoencoder(model.architecture("toy"), decoder_width=16)
+    decayed = {id(p) for p in train.make_optimizer(network, tiny, fused=False).param_groups[0]["params"]}
+    names = {name for name, p in network.named_parameters() if id(p) in decayed}
+    assert "encoder.stem.0.weight" in names and "encoder.stages.0.blocks.0.conv_dw.weight" in names
+    assert not any("grn" in n or "norm" in n or n.endswith("bias") or "mask_token" in n for n in names)
+    # The stem's and the downsampling layers' norms have numbers instead of names.
+    assert not {"encoder.stem.1.weight", "encoder.stages.1.downsample.0.weight"} & names
+
+
+def test_bf16_stays_close_to_fp32(tmp_path: Path, tiny: Settings) -> None:
+    for precision in ("fp32", "bf16"):
+        pretrain(images(), tmp_path / precision, replace(tiny, precision=precision))
+    full, half = (log_of(tmp_path / precision)[-1]["loss"] for precision in ("fp32", "bf16"))
+    assert half == pytest.approx(full, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 100}, "image_size is 100; it must be a multiple of 32"),
+        ({"mask_ratio": 1.0}, "mask_ratio is 1.0"),
+        ({"crop": (0.5, 0.2)}, "crop"),
+        ({"device": "tpu"}, "device is 'tpu'; it must be one of auto, cpu, cuda"),
+        ({"steps": 0}, "steps is 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_rule(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Settings(**change)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_asking_for_a_gpu_that_is_not_there_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no CUDA GPU"):
+        train.find_device("cuda")
+    assert train.find_device("auto").type == "cpu"
+
+
+def test_presets_are_valid_and_changed_by_name() -> None:
+    assert PRESETS["official"].lr == 1.5e-4 * PRESETS["official"].batch / 256
+    assert preset("echo", steps=3).steps == 3
+    with pytest.raises(UsageError, match="Did you mean 'echo'"):
+        preset("ecko")
+    with pytest.raises(UsageError, match="Did you mean 'steps'"):
+        preset("echo", step=3)
+
+
+def test_pretraining_imports_none_of_what_a_gpu_machine_may_lack() -> None:
+    program = (
+        "import sys, harmbench_builtin.pretrain.train, harmbench_builtin.pretrain.data, "
+        "harmbench_builtin.pretrain.presets\n"
+        "lacking = {'pydantic', 'SimpleITK', 'timm', 'torchvision', 'pandas', 'radiomics', 'sklearn', 'xgboost', 'PIL',"
+        " 'pluggy', 'typer', 'scipy'}\n"
+        "print(sorted(lacking & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
