@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.stats import chi2, rankdata
 
 from harmbench.data import CellResult, Evaluation, EvaluationContext, MetricValue
+from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg, p_value, permute_manufacturer
 from harmbench_builtin.evaluators.classifier import filled
 
@@ -34,7 +35,7 @@ class DistributionShift:
         energy = float(energy_distance(distance, one_hot)[0])
         replicates = None
         if context.resamples.size:
-            replicates = energy_distance(distance, one_hot * context.resamples[None])
+            replicates = centred(energy_distance(distance, one_hot * context.resamples[None]), energy)
         label = np.zeros(n) if table.label is None else table.label
         seed = context.derive(evaluator="distribution-shift").seed
         draws = permute_manufacturer(table.patient, table.manufacturer, label, context.permutations, seed)

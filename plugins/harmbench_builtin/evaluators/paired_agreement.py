@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harmbench.data import CellResult, Evaluation, EvaluationContext, FeatureTable, MetricValue, concatenate
 from harmbench.errors import UsageError, suggestion
+from harmbench.stats.bootstrap import centred
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -51,7 +52,7 @@ class PairedAgreement:
             per_feature = ccc(pair.x, pair.y, np.ones((len(pair.x), 1)))[:, 0]
             concordance.append(per_feature)
             mean = float(per_feature.mean())
-            drawn = None if weights is None else _mean_over_features(pair.x, pair.y, weights)
+            drawn = None if weights is None else centred(_mean_over_features(pair.x, pair.y, weights), mean)
             values.append(MetricValue("ccc", mean, "pair", f"{a}|{b}", len(pair.x), drawn))
             if drawn is not None:
                 of_ccc.append(drawn)

@@ -138,8 +138,8 @@ EVALUATORS = (
             ),
             _lower(
                 "manufacturer_auc_tree_per_map", "Manuf. AUC tree per map", "harmonization",
-                "Mean over maps of the random forest's AUC on one map's features: comparable between sets of "
-                "unequal size", bounds=(0.5, 1.0),
+                "Mean over maps of the AUC of a random forest of a quarter of the trees (at least 25) on one map's "
+                "features: comparable between sets of unequal size", bounds=(0.5, 1.0),
             ),
             _lower(
                 "manufacturer_auc_tree_map_sd", "its sd over maps", "harmonization",
@@ -185,7 +185,8 @@ EVALUATORS = (
             _lower("constant_features", "Constant", "integrity", "Share of harmonized features that are constant"),
             _lower(
                 "features_worse", "Features worse", "integrity",
-                "Share of features whose corrected JSD rose by more than 0.02 over their value before the feature stage",
+                "Share of features whose class-conditional corrected JSD rose by more than 0.02 over their value before the "
+                "feature stage (a negative one counts as 0 there)",
             ),
         ),
     ),
