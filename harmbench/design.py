@@ -129,14 +129,14 @@ def design_problems(
                 f"manufacturer '{name}' has one patient only ('{next(iter(members))}'); it cannot be in training and "
                 "test data both.",
                 "manufacturer",
-                f"Add patients, or leave it out with exclude='{name}'.",
+                f"Add patients, or leave it out (--set <data set>.exclude='{name}').",
             )
     if confounded(scored) and not foreign and len(labels) == 2 and not allow_confounded:
         yield where.error(
             "the manufacturer determines the label, so what is scanner and what is disease cannot be told apart:\n"
             f"{crosstab(scored)}\n",
             "label",
-            "Add images of the missing combinations. Insisting (allow_confounded) flags every score.",
+            "Add images of the missing combinations. Insisting (--allow-confounded) flags every score.",
         )
 
 

@@ -49,7 +49,8 @@ def run_command(arguments: list[str]) -> int:
             return EXIT_USAGE
         if hasattr(error, "exit_code"):  # typer.Exit
             return int(error.exit_code)
-        if type(error).__name__ == "Abort":
+        if type(error).__name__ == "Abort":  # typer's name for Ctrl-C
+            print("harmbench: interrupted.", file=sys.stderr)
             return EXIT_INTERRUPTED
         if debug:
             raise

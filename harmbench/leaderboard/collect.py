@@ -175,6 +175,8 @@ def _row(
         row.flags.append("transductive")
     if first["uses_label"]:
         row.flags.append("uses label")
+    if row.audit.get("label_leak"):
+        row.flags.append("leak caught")
     if any(plan["dataset"]["name"] in stage["pretrained_on"] for stage in first["stages"]):
         row.flags.append(f"pretrained on {plan['dataset']['name']}")
     return row, values

@@ -173,7 +173,8 @@ def as_csv(board: Board) -> str:
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(
         ["benchmark", "benchmark_version", "data_revision", "synthetic", "method", "role", "section", "rank_best",
-         "rank_worst", "metric", "metric_version", "scope", "scope_value", "value", "low", "high", "n", "p_value", "note"]
+         "rank_worst", "metric", "metric_version", "scope", "scope_value", "value", "low", "high", "n", "p_value",
+         "note"]
     )  # fmt: skip
     for row in board.rows:
         head = [board.benchmark, board.benchmark_version, board.data["revision"], board.synthetic]

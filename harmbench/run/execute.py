@@ -162,7 +162,6 @@ def execute(job: Job) -> Outcome:
     """Run one cell; never raises (Ctrl-C excepted)."""
     start = time.perf_counter()
     log = io.StringIO()
-    status: Status
     outcome = Outcome(job.cell.key, job.cell.method.name, "ok")
     try:
         with (
@@ -174,22 +173,25 @@ def execute(job: Job) -> Outcome:
             warnings.simplefilter("default")
             load_files(job.files)
             outcome = _run(job, outcome)
-    except CellTimeout as error:
-        status, text = "timeout", f"{error}; raise --timeout or make the method faster"
-    except MemoryError:
-        status, text = "out_of_memory", "ran out of memory"
-    except NotApplicable as error:
-        status, text = "not_applicable", str(error)
-    except ModuleNotFoundError as error:
-        status, text = "not_installed", f"needs the module '{error.name}', which is not installed"
     except Exception as error:
-        status, text = "failed", str(error) if isinstance(error, HarmbenchError) else f"{type(error).__name__}: {error}"
-    else:
-        return replace(outcome, log=log.getvalue(), seconds=time.perf_counter() - start)
-    details = "".join(traceback.format_exc().splitlines(keepends=True)[-25:])
-    return replace(
-        outcome, status=status, error=text, details=details, log=log.getvalue(), seconds=time.perf_counter() - start
-    )
+        outcome = failure(outcome, error)
+    return replace(outcome, log=log.getvalue(), seconds=time.perf_counter() - start)
+
+
+def failure(outcome: Outcome, error: Exception) -> Outcome:
+    """What an exception makes of a cell: a status, a line for people, the end of the traceback."""
+    status: Status = "failed"
+    text = str(error) if isinstance(error, HarmbenchError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, CellTimeout):
+        status, text = "timeout", f"{error}; raise --timeout or make the method faster"
+    elif isinstance(error, MemoryError):
+        status, text = "out_of_memory", "ran out of memory"
+    elif isinstance(error, NotApplicable):
+        status = "not_applicable"
+    elif isinstance(error, ModuleNotFoundError):
+        status, text = "not_installed", f"needs the module '{error.name}', which is not installed"
+    lines = "".join(traceback.format_exception(error)).splitlines(keepends=True)
+    return replace(outcome, status=status, error=text, details="".join(lines[-25:]))
 
 
 def _run(job: Job, outcome: Outcome) -> Outcome:

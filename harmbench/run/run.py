@@ -18,7 +18,7 @@ from harmbench.errors import DataError, HarmbenchError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.run.cache import Cache
-from harmbench.run.execute import FoldTables, Job, Outcome
+from harmbench.run.execute import FoldTables, Job, Outcome, failure
 from harmbench.run.images import Extracted, extract, feature_table
 from harmbench.run.keys import digest
 from harmbench.run.plan import Plan
@@ -238,17 +238,10 @@ def _run_cells(
             fold_tables, seconds = tables.of(cell.method.image, folds[cell.repeat])
         except DataError:
             raise  # the images are at fault, not the method
-        except HarmbenchError as error:
-            keep(Outcome(cell.key, cell.method.name, "failed", str(error)))
-            continue
         except Exception as error:
-            if cell.method.image is None:
+            if cell.method.image is None and not isinstance(error, HarmbenchError):
                 raise
-            import traceback
-
-            details = "".join(traceback.format_exc().splitlines(keepends=True)[-25:])
-            text = f"image stage: {type(error).__name__}: {error}"
-            keep(Outcome(cell.key, cell.method.name, "failed", text, details))
+            keep(failure(Outcome(cell.key, cell.method.name, "failed"), error))
             continue
         jobs.append(
             Job(

@@ -189,7 +189,11 @@ class RunFolder:
         }
         line = (json.dumps(record, sort_keys=True) + "\n").encode()
         try:
-            with (self.path / "records.jsonl").open("ab") as file:
+            with (self.path / "records.jsonl").open("a+b") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # a kill cut the last line off: it must not swallow this one
+                        line = b"\n" + line
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())

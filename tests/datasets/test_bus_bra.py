@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harmbench_builtin.datasets.bus_bra import BusBra, device_name
 from harmbench_builtin.datasets.specs import DATASETS
-from harmbench_builtin.datasets.validate import check_design, check_images
+from harmbench.design import check_design, check_images
 from PIL import Image as Pillow
 
 from harmbench.data import DatasetContext, ImageSet

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harmbench_builtin.datasets.image_folder import ImageFolder
 from harmbench_builtin.datasets.specs import DATASETS
-from harmbench_builtin.datasets.validate import check_images
+from harmbench.design import check_images
 from PIL import Image as Pillow
 
 from harmbench.data import DatasetContext, ImageSet

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from harmbench.data import DatasetContext, ImageSet, Sample
+from harmbench.design import two_classes
 from harmbench.errors import DataError, UsageError, suggestion
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.manifest import EXAMPLE, read_manifest
-from harmbench_builtin.datasets.validate import two_classes
 
 MANIFEST = "manifest.csv"
 SYNTHETIC = "SYNTHETIC.txt"

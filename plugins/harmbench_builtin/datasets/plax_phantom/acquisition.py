@@ -43,7 +43,8 @@ class Profile:
     half_angle_deg : float
         Of the sector.
     depth_mm : float
-        Depth of the window, which is also the height and the width of the picture.
+        Depth of the window, which is also the height and the width of the picture (assumption: 14 cm; CAMUS and EPIQ
+        pixels of 0.31 and 0.26 mm give the direction of the difference).
     tgc_slope_db : float
         What the time gain compensation leaves, dB per 50 mm.
     noise_db : float
@@ -73,12 +74,12 @@ PROFILES: dict[str, Profile] = {
     # Target: CAMUS (GE Vivid E95): grey 104 in the myocardium, speckle 1.56 x 1.97 mm.
     "GE-like": Profile(
         frequency_mhz=3.4,  # 1.7 MHz harmonic
-        bandwidth=0.5,
+        bandwidth=0.35,  # fitted
         aperture_mm=19.0,
-        beam_factor=1.0,  # fitted
-        smoothing_mm=1.3,  # fitted
-        dynamic_range_db=45.0,  # fitted
-        level=0.46,  # fitted
+        beam_factor=1.04,  # fitted
+        smoothing_mm=1.1,  # fitted
+        dynamic_range_db=42.0,  # fitted
+        level=0.464,  # fitted
         gamma=1.0,
         s_curve=0.15,
         reduction=0.0,
@@ -91,17 +92,17 @@ PROFILES: dict[str, Profile] = {
     # Target: grey 81, speckle 0.85 x 1.7 mm (an EPIQ 7C still and two HP loops).
     "Philips-like": Profile(
         frequency_mhz=2.9,  # 2.6 on an EPIQ screen (1.3/2.6 MHz) to 3.2
-        bandwidth=0.6,
+        bandwidth=0.75,  # fitted
         aperture_mm=20.0,
-        beam_factor=0.8,  # fitted
-        smoothing_mm=0.4,  # fitted
+        beam_factor=0.84,  # fitted
+        smoothing_mm=0.1,  # fitted
         dynamic_range_db=50.0,  # EPIQ "C 50"
-        level=0.42,  # fitted
+        level=0.416,  # fitted
         gamma=1.1,
         s_curve=0.35,
         reduction=0.35,
         half_angle_deg=44.0,
-        depth_mm=136.0,
+        depth_mm=138.0,
         tgc_slope_db=-1.2,
         noise_db=-56.0,
         clutter_db=-10.0,
@@ -109,12 +110,12 @@ PROFILES: dict[str, Profile] = {
     # Target: speckle 2.0 x 4.2 mm, grey 64 (two loops of a Xario); "T4.4, DR 50" on its screen.
     "Toshiba-like": Profile(
         frequency_mhz=4.4,
-        bandwidth=0.5,
+        bandwidth=0.4,  # fitted
         aperture_mm=16.0,
-        beam_factor=2.4,  # fitted
-        smoothing_mm=1.8,  # fitted
+        beam_factor=3.4,  # fitted
+        smoothing_mm=2.1,  # fitted
         dynamic_range_db=50.0,
-        level=0.34,  # fitted
+        level=0.33,  # fitted
         gamma=1.05,
         s_curve=0.2,
         reduction=0.0,
@@ -130,17 +131,17 @@ FIRST, SECOND, THIRD = PROFILES
 RANGES: dict[str, tuple[float, float]] = {
     # Wider than what lies between the named profiles, on both sides (assumption).
     "frequency_mhz": (2.2, 4.8),
-    "bandwidth": (0.4, 0.7),
+    "bandwidth": (0.3, 0.85),
     "aperture_mm": (15.0, 23.0),
-    "beam_factor": (0.7, 2.6),
-    "smoothing_mm": (0.2, 2.0),
-    "dynamic_range_db": (40.0, 65.0),
+    "beam_factor": (0.7, 3.6),
+    "smoothing_mm": (0.05, 2.3),
+    "dynamic_range_db": (38.0, 65.0),
     "level": (0.30, 0.52),
     "gamma": (0.85, 1.25),
     "s_curve": (0.0, 0.5),
     "reduction": (0.0, 0.5),
     "half_angle_deg": (34.0, 46.0),
-    "depth_mm": (128.0, 165.0),
+    "depth_mm": (138.0, 156.0),
     "tgc_slope_db": (-2.0, 2.0),
     "noise_db": (-60.0, -46.0),
     "clutter_db": (-16.0, -3.0),
@@ -149,13 +150,15 @@ RANGES: dict[str, tuple[float, float]] = {
 
 NOMINAL_ATTENUATION_DB_CM_MHZ = 0.55
 """What every scanner compensates for."""
-REACH_MM, HALF_ANGLE_DEG = 150.0, 45.0
+REACH_MM, HALF_ANGLE_DEG = 156.0, 45.0
 """Sector that holds those of all named profiles; virtual scanners have one of their own."""
-VIRTUAL_REACH_MM, VIRTUAL_HALF_ANGLE_DEG = 166.0, 46.5
+VIRTUAL_REACH_MM, VIRTUAL_HALF_ANGLE_DEG = 168.0, 46.5
 
 GAIN_SD_DB = 4.0
 DYNAMIC_RANGE_JITTER_DB = 4.0
 TGC_SD_DB = 0.6
+DEPTH_STEPS_MM = (-10.0, 0.0, 10.0)
+"""Windows are set in steps of 1 cm; the next shallower and deeper ones are as common as the usual one (assumption)."""
 DROPOUT_SD_DB = 4.0
 DROPOUT_SCALE_MM = 25.0
 
@@ -189,7 +192,7 @@ class Exam:
 
     Parameters
     ----------
-    gain_db, dynamic_range_db, tgc_slope_db : float
+    gain_db, dynamic_range_db, tgc_slope_db, depth_mm : float
         Added to those of the profile.
     dropout : float32 (a, b)
         White noise behind the regional loss of signal (ribs, poor contact).
@@ -198,6 +201,7 @@ class Exam:
     gain_db: float
     dynamic_range_db: float
     tgc_slope_db: float
+    depth_mm: float
     dropout: Singles
 
     def applied(self, profile: Profile) -> Profile:
@@ -206,6 +210,7 @@ class Exam:
             profile,
             dynamic_range_db=profile.dynamic_range_db + self.dynamic_range_db,
             tgc_slope_db=profile.tgc_slope_db + self.tgc_slope_db,
+            depth_mm=profile.depth_mm + self.depth_mm,
         )
 
 
@@ -213,10 +218,11 @@ DROPOUT_NODES = (24, 24)
 
 
 def draw_exam(rng: np.random.Generator) -> Exam:
-    """Gain sd 4 dB, dynamic range +-4 dB, TGC slope sd 0.6 dB per 50 mm, regional drop-out."""
+    """Gain sd 4 dB, dynamic range +-4 dB, TGC slope sd 0.6 dB per 50 mm, depth +-1 cm, drop-out."""
     return Exam(
         gain_db=GAIN_SD_DB * float(rng.standard_normal()),
         dynamic_range_db=float(rng.uniform(-DYNAMIC_RANGE_JITTER_DB, DYNAMIC_RANGE_JITTER_DB)),
         tgc_slope_db=TGC_SD_DB * float(rng.standard_normal()),
+        depth_mm=float(rng.choice(DEPTH_STEPS_MM)),
         dropout=rng.standard_normal(DROPOUT_NODES, dtype=np.float32),
     )

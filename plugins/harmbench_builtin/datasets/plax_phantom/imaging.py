@@ -83,7 +83,7 @@ def _basis(points: npt.NDArray[np.floating], nodes: int, low: float, high: float
     return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def geometry(depth_mm: float, half_angle_deg: float, size: int, nodes: tuple[int, int]) -> Geometry:
     """The geometry of a sector, computed once per scanner and size."""
     half_angle = float(np.deg2rad(half_angle_deg))
@@ -248,7 +248,7 @@ def acquire(
     uint8 (size, size)
     Geometry
     """
-    geo = geometry(profile.depth_mm, profile.half_angle_deg, size, exam.dropout.shape)
     used = exam.applied(profile)
+    geo = geometry(used.depth_mm, used.half_angle_deg, size, exam.dropout.shape)
     echo = intensity(scatterers, used, exam, geo, rng)
     return scan_convert(display(echo, used, exam.gain_db), geo), geo

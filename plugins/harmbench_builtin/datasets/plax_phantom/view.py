@@ -38,7 +38,7 @@ class Structure(IntEnum):
 
 
 MYOCARDIUM = (Structure.SEPTUM, Structure.POSTERIOR_WALL)
-"""What the mask holds; the wall around the apex is seen too obliquely and left out, as readers do."""
+"""What the mask holds; the wall towards the apex is seen obliquely, and readers leave it out sooner or later."""
 
 DEEPEST_MM = 127.0
 """The pericardium on the measurement line lies no deeper, as if the window had been chosen to fit (assumption)."""
@@ -135,7 +135,7 @@ def label_map(anatomy: Anatomy, x: Coordinates, z: Coordinates) -> npt.NDArray[n
     ventricle = heart & ~at_base
     labels[ventricle & (v < 0)] = Structure.SEPTUM
     labels[ventricle & (v >= 0)] = Structure.POSTERIOR_WALL
-    labels[ventricle & (u < -0.85 * a.apex_mm)] = Structure.APEX_WALL
+    labels[ventricle & (u < -a.traced * a.apex_mm)] = Structure.APEX_WALL
     # Towards the aortic root the septum thins to its right side, where the outflow tract opens.
     opening = np.clip((u - a.base_mm) / 9.0 + 1, 0, 1)
     outflow = (0.75 * a.ivs_mm - _AORTIC_WALL_MM) * opening**2

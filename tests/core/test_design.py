@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from harmbench_builtin.datasets.validate import (
+
+from harmbench.data import Image, ImageSet, Sample
+from harmbench.design import (
     check_design,
     check_images,
     confounded,
@@ -15,8 +17,6 @@ from harmbench_builtin.datasets.validate import (
     design_problems,
     two_classes,
 )
-
-from harmbench.data import Image, ImageSet, Sample
 from harmbench.errors import DataError, UsageError
 
 CLASSES = ("HCM", "HHD")
