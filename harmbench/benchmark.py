@@ -94,10 +94,9 @@ def benchmark_folders() -> list[Path]:
     source = Path(__file__).resolve().parents[1] / "benchmarks"
     if any(source.glob("*.toml")):
         return [source]
-    import importlib.util
+    import sysconfig
 
-    found = importlib.util.find_spec("harmbench_benchmarks")
-    return [Path(p) for p in found.submodule_search_locations or ()] if found else []
+    return [Path(sysconfig.get_path("data")) / "share" / "harmbench" / "benchmarks"]
 
 
 def benchmark_files() -> Mapping[str, Path]:

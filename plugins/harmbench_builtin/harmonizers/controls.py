@@ -35,26 +35,24 @@ def _unfitted(control: str) -> UsageError:
 
 
 class Collapse:
-    """Every row becomes the mean training row: no manufacturer effect is left, and no signal either.
+    """Every value becomes 0: no manufacturer effect is left, and no signal either.
 
-    The mean is over finite values; a feature without any becomes 0.
+    The same constant in every fold (not the fold's mean): out-of-fold rows of several folds are scored together, and a
+    constant that differs between folds would be no constant there.
     """
 
     def __init__(self) -> None:
-        self._fitted: tuple[Floats, tuple[str, ...]] | None = None
+        self._fitted: tuple[str, ...] | None = None
 
     def fit(self, table: FeatureTable, context: Context) -> Collapse:
-        finite = np.isfinite(table.values)
-        total = np.where(finite, table.values, 0.0).sum(axis=0)
-        self._fitted = (total / np.maximum(finite.sum(axis=0), 1), table.features)
+        self._fitted = table.features
         return self
 
     def transform(self, table: FeatureTable) -> FeatureTable:
         if self._fitted is None:
             raise _unfitted("collapse")
-        mean, features = self._fitted
-        require_features(table, features, "collapse")
-        return table.with_values(np.tile(mean, (len(table), 1)))
+        require_features(table, self._fitted, "collapse")
+        return table.with_values(np.zeros_like(table.values))
 
 
 class Shuffle:
