@@ -56,7 +56,7 @@ EVALUATORS = (
                 "Share of positives found at the threshold that maximises Youden's J on the training fold",
                 "manufacturer",
             ),
-            _signal("specificity", "Specificity", "Share of negatives left alone at the same threshold", "manufacturer"),
+            _signal("specificity", "Specificity", "Share of negatives left alone at that threshold", "manufacturer"),
             _signal("accuracy", "Accuracy", "Share of rows classified rightly at the same threshold", "manufacturer"),
             _signal("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity", "manufacturer"),
             _lower("brier", "Brier", "signal", "Mean squared error of the predicted probability"),
@@ -185,8 +185,8 @@ EVALUATORS = (
             _lower("constant_features", "Constant", "integrity", "Share of harmonized features that are constant"),
             _lower(
                 "features_worse", "Features worse", "integrity",
-                "Share of features whose class-conditional corrected JSD rose by more than 0.02 over their value before the "
-                "feature stage (a negative one counts as 0 there)",
+                "Share of features whose class-conditional corrected JSD rose by more than 0.02 over their value before "
+                "the feature stage (a negative one counts as 0 there)",
             ),
         ),
     ),
