@@ -28,8 +28,8 @@ NOTES = (
     "Synthetic: no patient and no scanner stands behind these images; scores on them say nothing about clinical use "
     "and must not be set beside those of studies on patients.",
     "The means of wall thickness and cavity are published; the contrast of texture between HCM and HHD and the "
-    "scanners' processing are assumptions; grey level and speckle size of the GE-like scanner are fitted to real images "
-    "(CAMUS), those of the others to one or two loops or stills.",
+    "scanners' processing are assumptions; grey level and speckle size of the GE-like scanner are fitted to real "
+    "images (CAMUS), those of the others to one or two loops or stills.",
     "GE-like, Philips-like and Toshiba-like are orders of magnitude, not a manufacturer's specification.",
 )
 
