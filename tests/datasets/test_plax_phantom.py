@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
+
+from harmbench.data import DatasetContext, ImageSet
+from harmbench.errors import DataError, UsageError
 from harmbench_builtin.datasets.image_folder import ImageFolder
 from harmbench_builtin.datasets.plax_phantom import folder as folder_module
 from harmbench_builtin.datasets.plax_phantom import generate as generate_module
@@ -21,10 +25,6 @@ from harmbench_builtin.datasets.plax_phantom.dataset import PlaxPhantom
 from harmbench_builtin.datasets.plax_phantom.folder import new_folder
 from harmbench_builtin.datasets.plax_phantom.generate import GENERATOR_VERSION, digest, generate
 from harmbench_builtin.datasets.specs import DATASETS
-from PIL import Image as Picture
-
-from harmbench.data import DatasetContext, ImageSet
-from harmbench.errors import DataError, UsageError
 
 SMALL: dict[str, Any] = {"patients": 10, "paired": 3, "size": 96, "third_scanner": True}
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from harmbench.errors import UsageError
 from harmbench_builtin.datasets.plax_phantom.anatomy import Anatomy, draw_anatomy
 from harmbench_builtin.datasets.plax_phantom.cohort import Member, Parameters, cohort, hcm_shares
 from harmbench_builtin.datasets.plax_phantom.streams import generator
 from harmbench_builtin.datasets.plax_phantom.tissue import LEVEL_DB, Tissue, draw_scatterers, draw_tissue
 from harmbench_builtin.datasets.plax_phantom.view import Structure, is_myocardium, label_map
-
-from harmbench.errors import UsageError
 
 GE, PHILIPS, TOSHIBA = "GE-like", "Philips-like", "Toshiba-like"
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.optimize import brentq
+
 from harmbench_builtin.datasets.plax_phantom.acquisition import (
     DEPTH_STEPS_MM,
     HALF_ANGLE_DEG,
@@ -29,8 +32,6 @@ from harmbench_builtin.datasets.plax_phantom.imaging import acquire
 from harmbench_builtin.datasets.plax_phantom.streams import generator
 from harmbench_builtin.datasets.plax_phantom.tissue import draw_scatterers, draw_tissue
 from harmbench_builtin.datasets.plax_phantom.view import Structure, label_map
-from scipy import ndimage
-from scipy.optimize import brentq
 
 GE, PHILIPS, TOSHIBA = PROFILES
 HEARTS = 12
