@@ -185,8 +185,8 @@ EVALUATORS = (
             _lower("constant_features", "Constant", "integrity", "Share of harmonized features that are constant"),
             _lower(
                 "features_worse", "Features worse", "integrity",
-                "Share of features whose class-conditional corrected JSD rose by more than 0.02 over their value before "
-                "the feature stage (a negative one counts as 0 there)",
+                "Share of features whose class-conditional corrected JSD rose by more than 0.02 over their value "
+                "before the feature stage (a negative one counts as 0 there)",
             ),
         ),
     ),
