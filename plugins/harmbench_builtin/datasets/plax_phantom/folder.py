@@ -115,5 +115,5 @@ def _umask() -> int:
 def _refused(folder: Path, error: OSError) -> DataError:
     remedy = "Check that the folder above it exists and may be written, or choose another one (--cache)."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "Free some space there (about 60 kB per image), or choose another folder (--cache)."
+        remedy = "Free some space there (about 25 kB per image), or choose another folder (--cache)."
     return DataError(f"the images cannot be written here: {error.strerror or error}.", file=folder, remedy=remedy)
