@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harmbench.data import DatasetContext, ImageSet
+from harmbench.data import DatasetContext, ImageSet, ProgressFunction, no_progress
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES
@@ -34,6 +34,10 @@ class PlaxPhantom:
     def folder(self, cache: str) -> Path:
         """Where the images of these parameters lie, in a cache folder."""
         return Path(cache) / f"plax-phantom-{digest(self.parameters)[:16]}"
+
+    def generate(self, folder: Path, n_jobs: int = 1, progress: ProgressFunction = no_progress) -> Path:
+        """Write the images, masks and manifest into a new folder of the user's (`harmbench data generate`)."""
+        return generate(folder, self.parameters, n_jobs, progress)
 
     def load(self, context: DatasetContext) -> ImageSet:
         """The images; generated into ``context.cache`` unless they are there already.
