@@ -105,6 +105,7 @@ class _Training:
         log = Log(self.out / LOG, keep_until=self.step)
         started = window_started = time.perf_counter()
         before = self.seconds
+        # Loss and trivial loss of the steps since the last record.
         window: list[tuple[float, float]] = []
         with StopSignals() as stop:
             while self.step < self.settings.steps:
@@ -134,7 +135,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
         images, visible, scored = self._batch()
-        # A wider variance than the grey level's own noise is asked for, in the unit of the prepared images.
+        # The floor is given in grey levels; the images are in units of their standard deviation by now.
         target = objective.targets(images, (settings.floor / 255.0 / self.std) ** 2)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             predicted = self.network(images, visible)
