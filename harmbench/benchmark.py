@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harmbench.benchmark_files import benchmark_files
 from harmbench.errors import DataError, UsageError, suggestion
 
 SCHEMA = 1
@@ -87,21 +87,6 @@ class Benchmark(_Model):
 
 
 SECTIONS = ("splits", "ranking", "uncertainty")
-
-
-def benchmark_folders() -> list[Path]:
-    """Where benchmark files are looked for: the source tree, else the installed package."""
-    source = Path(__file__).resolve().parents[1] / "benchmarks"
-    if any(source.glob("*.toml")):
-        return [source]
-    import sysconfig
-
-    return [Path(sysconfig.get_path("data")) / "share" / "harmbench" / "benchmarks"]
-
-
-def benchmark_files() -> Mapping[str, Path]:
-    """Name to file of every benchmark that ships."""
-    return {file.stem: file for folder in benchmark_folders() for file in sorted(folder.glob("*.toml"))}
 
 
 def load_benchmark(name: str) -> Benchmark:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harmbench import hookspecs
-from harmbench.benchmark import benchmark_files
+from harmbench.benchmark_files import benchmark_files
 from harmbench.plugins import build_registry
 
 ROOT = Path(__file__).resolve().parents[1]

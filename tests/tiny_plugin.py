@@ -91,7 +91,9 @@ class Gap:
         a, b = (t.values[t.manufacturer == m].mean() for m in ("A", "B"))
         signal = t.values[t.label == 1].mean() - t.values[t.label == 0].mean()
         weights = context.resamples.astype(float)
-        one = np.array([t.values.mean(axis=1)[t.label == 1] @ w[t.label == 1] / w[t.label == 1].sum() for w in weights.T])
+        one = np.array(
+            [t.values.mean(axis=1)[t.label == 1] @ w[t.label == 1] / w[t.label == 1].sum() for w in weights.T]
+        )
         zero = np.array(
             [t.values.mean(axis=1)[t.label == 0] @ w[t.label == 0] / w[t.label == 0].sum() for w in weights.T]
         )
@@ -263,7 +265,12 @@ def register_evaluators():
 @hookimpl
 def register_datasets():
     return DatasetSpec(
-        name="tiny", target=f"{__name__}:Tiny", version="1", summary="24 patients", synthetic=True, params={"patients": 24}
+        name="tiny",
+        target=f"{__name__}:Tiny",
+        version="1",
+        summary="24 patients",
+        synthetic=True,
+        params={"patients": 24},
     )
 
 
@@ -292,4 +299,3 @@ def on_run_finished(summary):
     if os.environ.get("TINY_EVENTS"):
         with open(os.environ["TINY_EVENTS"], "a") as file:
             file.write(f"run {len(summary['records'])}\n")
-

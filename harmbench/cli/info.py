@@ -16,7 +16,8 @@ def info(
     json: Json = False,
 ) -> int:
     """Show everything that is declared of one name: parameters with defaults, reference, version, origin."""
-    from harmbench.benchmark import benchmark_files, load_benchmark
+    from harmbench.benchmark import load_benchmark
+    from harmbench.benchmark_files import benchmark_files
     from harmbench.errors import UsageError, suggestion
     from harmbench.plugins import build_registry, missing_requirements
 

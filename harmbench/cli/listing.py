@@ -85,7 +85,7 @@ def _components(registry: Any, kind: str) -> list[dict[str, Any]]:
 def _benchmarks() -> list[dict[str, Any]]:
     import tomllib
 
-    from harmbench.benchmark import benchmark_files
+    from harmbench.benchmark_files import benchmark_files
 
     entries = []
     for name, file in sorted(benchmark_files().items()):

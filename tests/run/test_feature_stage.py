@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import builders
 import numpy as np
 import pytest
 
+import builders
 from harmbench.data import Context
 from harmbench.errors import NotApplicable, PluginError
 from harmbench.methods import parse_method
@@ -23,9 +23,7 @@ def test_fit_sees_training_rows_and_transform_applies_to_all(tiny_registry):
     for maker in ("A", "B"):
         mean = TRAIN.values[TRAIN.manufacturer == maker].mean(axis=0)
         assert np.allclose(done.train.values[TRAIN.manufacturer == maker].mean(axis=0), 0)
-        assert np.allclose(
-            done.test.values[TEST.manufacturer == maker], TEST.values[TEST.manufacturer == maker] - mean
-        )
+        assert np.allclose(done.test.values[TEST.manufacturer == maker], TEST.values[TEST.manufacturer == maker] - mean)
     assert np.array_equal(done.paired.values, done.test.values)
     assert np.array_equal(done.test.label, TEST.label)
 

@@ -99,7 +99,7 @@ def test_a_wrong_benchmark_file_names_the_file_and_the_key(tiny_benchmark, old, 
 
 
 def test_every_shipped_benchmark_plans():
-    from harmbench.benchmark import benchmark_files
+    from harmbench.benchmark_files import benchmark_files
 
     registry = build_registry()
     for name in benchmark_files():

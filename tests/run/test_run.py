@@ -111,7 +111,9 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_others(go):
 
 
 def test_worker_processes_give_the_same_figures_as_one_process(go):
-    assert values(go("center", "peeks", out="a"), "center") == values(go("center", "peeks", out="b", n_jobs=2), "center")
+    assert values(go("center", "peeks", out="a"), "center") == values(
+        go("center", "peeks", out="b", n_jobs=2), "center"
+    )
 
 
 def test_figures_of_a_method_do_not_depend_on_which_others_run(go):
@@ -235,9 +237,7 @@ def test_kill_9_and_ctrl_c_leave_a_usable_folder_and_the_next_call_goes_on(tiny_
     for kill in (signal.SIGKILL, signal.SIGINT):
         asleep = tmp_path / f"asleep-{kill}"
         environment = {**os.environ, "TINY_ASLEEP": str(asleep)}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not asleep.exists():
             time.sleep(0.1)

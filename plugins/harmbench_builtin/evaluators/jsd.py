@@ -35,7 +35,8 @@ class Jsd:
 
     Overall is the mean over features (shape2D apart) of the mean over manufacturers of each one against the balanced
     mixture of the others. Bootstrap replicates hold the resample's raw value minus twice what the correction
-    subtracts, because resampling adds a second copy of the bias; their percentiles are the interval.
+    subtracts, because resampling adds a second copy of the bias; their percentiles are the interval. p-values belong to
+    the class-conditional form: the manufacturer is permuted among the patients of one label.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class Jsd:
         estimates: dict[Form, Estimate] = {}
         forms: tuple[Form, Form] = ("marginal", "conditional")
         for form in forms:
-            estimate = estimates[form] = engine.estimate(form, ranked)
+            estimate = estimates[form] = engine.estimate(form, ranked, p_values=form == "conditional")
             masks = np.array([ranked, kept]) if form == "conditional" else ranked[None]
             drawn = engine.replicates(form, context.resamples, masks) if context.resamples.size else None
             values += _by_contrast(engine, estimate, form, ranked, drawn, note)
@@ -117,7 +118,7 @@ def _by_contrast(
     pair("overall", "", engine.headline, overall, None if p is None else float(p[-1]))
     for i, contrast in enumerate(engine.contrasts):
         own = None if of_contrast is None or i not in engine.headline else of_contrast[engine.headline.index(i)]
-        p_own = None if p is None else float(p[i])
+        p_own = None if p is None or np.isnan(p[i]) else float(p[i])
         if len(engine.contrasts) == 1:
             for name in engine.manufacturers:
                 pair("manufacturer", name, i, own, p_own)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
-from harmbench.stats.permutation import permute_manufacturer
+from harmbench.stats.permutation import p_value, permute_manufacturer
 from harmbench_builtin.evaluators.divergence import bias, divergences
 
 Array = npt.NDArray[Any]
@@ -63,7 +63,7 @@ class Estimate:
     bias : float64 (C, p)
         What is subtracted: the formula's value, or the mean under permutation.
     p_value : float64 (C, p) or None
-        From the permutation of manufacturers within label strata.
+        From the permutation of manufacturers within label strata; NaN for pairs among three or more manufacturers.
     mean_p_value : float64 (C + 1,) or None
         The same for the mean over the chosen features: of each contrast, then of the mean over the headline contrasts.
     """
@@ -243,20 +243,39 @@ class ManufacturerDivergence:
         return permute_manufacturer(self.table.patient, self.table.manufacturer, self.label, draws, self.seed)
 
     def _null(self, form: Form, raw: Floats, codes: Array, chosen: Array | None) -> tuple[Floats, Floats, Floats]:
-        """Mean under permutation (C, p), p-value of each feature (C, p) and of the means (C + 1,)."""
-        draws = len(codes)
+        """Mean under permutation (C, p), p-value of each feature (C, p) and of the means (C + 1,).
+
+        Of contrasts that are not in the headline only the first `BIAS_DRAWS` are made: their mean is needed, and they
+        get no p-value.
+        """
         chosen = np.ones(raw.shape[1], dtype=bool) if chosen is None else np.asarray(chosen)
-        mean = np.empty_like(raw)
-        at_least = np.empty_like(raw)
-        total = np.zeros((len(raw), draws))
-        for j, (null, _, _) in enumerate(self.sweep(form, self.one_hot(codes))):
-            mean[:, j] = null.mean(axis=1)
-            at_least[:, j] = (null >= raw[:, j, None] - 1e-12).sum(axis=1)
-            if chosen[j]:
-                total += null
-        observed = raw[:, chosen].sum(axis=1)
-        observed = np.append(observed, observed[self.headline].mean())
-        total = np.vstack([total, total[self.headline].mean(axis=0)])
-        p = np.where(np.isnan(raw), np.nan, (1.0 + at_least) / (1.0 + draws))
-        mean_p = (1.0 + (total >= observed[:, None] - 1e-9).sum(axis=1)) / (1.0 + draws)
-        return mean, p, np.where(np.isnan(observed), np.nan, mean_p)
+        everything = list(range(len(self.contrasts)))
+        if self.headline == everything:
+            parts = [(everything, codes)]
+        else:
+            parts = [(everything, codes[:BIAS_DRAWS]), (self.headline, codes[BIAS_DRAWS:])]
+        total = np.zeros_like(raw)
+        at_least = np.zeros_like(raw)
+        made = np.zeros(len(raw))
+        means = []  # of the headline contrasts over the chosen features, one row per draw
+        for which, drawn in parts:
+            if not len(drawn):
+                continue
+            made[which] += len(drawn)
+            sums = np.zeros((len(which), len(drawn)))
+            for j, (null, _, _) in enumerate(self.sweep(form, self.one_hot(drawn), which)):
+                total[which, j] += null.sum(axis=1)
+                at_least[which, j] += (null >= raw[which, j, None] - 1e-12).sum(axis=1)
+                if chosen[j]:
+                    sums += null
+            means.append(sums[[which.index(c) for c in self.headline]].T)
+        null_means = np.concatenate(means).T
+        observed = raw[np.ix_(self.headline, np.flatnonzero(chosen))].sum(axis=1)
+
+        p = np.full(raw.shape, np.nan)
+        p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + len(codes))
+        p[np.isnan(raw)] = np.nan
+        mean_p = np.full(len(raw) + 1, np.nan)
+        mean_p[self.headline] = p_value(observed, null_means)
+        mean_p[-1] = p_value(observed.mean(), null_means.mean(axis=0))
+        return total / made[:, None], p, mean_p
