@@ -108,7 +108,7 @@ def test_the_feature_table_has_a_row_per_feature_and_contrast_and_its_means_are_
     rows = np.asarray(columns["headline"], dtype=bool)
     assert np.asarray(columns["conditional"])[rows].mean() == pytest.approx(value(three, "jsd_conditional").value)
     assert np.asarray(columns["corrected"])[rows].mean() == pytest.approx(value(three, "jsd_corrected").value)
-    p, q = np.asarray(columns["p"]), np.asarray(columns["q"])
+    p, q = np.asarray(columns["p"])[rows], np.asarray(columns["q"])[rows]
     assert (q >= p).all() and p.min() >= 0.01 and q.max() <= 1
 
 

@@ -270,7 +270,7 @@ class ManufacturerDivergence:
                     sums += null
             means.append(sums[[which.index(c) for c in self.headline]].T)
         null_means = np.concatenate(means).T
-        observed = raw[np.ix_(self.headline, np.flatnonzero(chosen))].sum(axis=1)
+        observed = raw[self.headline][:, chosen].sum(axis=1)
 
         p = np.full(raw.shape, np.nan)
         p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + len(codes))
