@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,13 @@ from harmbench import (
     Sample,
     hookimpl,
 )
+
+
+def tell(variable: str, line: str) -> None:
+    """Append a line to the file that an environment variable names, if it does."""
+    if os.environ.get(variable):
+        with Path(os.environ[variable]).open("a") as file:
+            file.write(line)
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,7 @@ class MeanAndSd:
     def extract(self, images, context) -> Features:
         names, rows = (), []
         for image in images:
-            if os.environ.get("TINY_COUNT"):
-                with open(os.environ["TINY_COUNT"], "a") as file:
-                    file.write(f"{image.sample}\n")
+            tell("TINY_COUNT", f"{image.sample}\n")
             values = {}
             for name, pixels in zip(image.names, image.maps, strict=True):
                 inside = pixels[image.mask]
@@ -161,9 +167,7 @@ class WantsLabel(_Feature):
 
 class Sleeps(_Feature):
     def fit(self, table, context):
-        if os.environ.get("TINY_ASLEEP"):
-            with open(os.environ["TINY_ASLEEP"], "w") as file:
-                file.write("zzz")
+        tell("TINY_ASLEEP", "zzz")
         time.sleep(30)
         return self
 
@@ -289,13 +293,9 @@ def provenance_facts():
 
 @hookimpl
 def on_cell_finished(record):
-    if os.environ.get("TINY_EVENTS"):
-        with open(os.environ["TINY_EVENTS"], "a") as file:
-            file.write(f"cell {record['method']} {record['status']}\n")
+    tell("TINY_EVENTS", f"cell {record['method']} {record['status']}\n")
 
 
 @hookimpl
 def on_run_finished(summary):
-    if os.environ.get("TINY_EVENTS"):
-        with open(os.environ["TINY_EVENTS"], "a") as file:
-            file.write(f"run {len(summary['records'])}\n")
+    tell("TINY_EVENTS", f"run {len(summary['records'])}\n")

@@ -77,7 +77,7 @@ def test_repeats_are_averaged_and_an_incomplete_method_is_not_ranked(go, tmp_pat
     ]
     assert whole.overall["gap"].value == pytest.approx(sum(each) / 2)
     assert each[0] != each[1]
-    lines = [line for line in (folder / "records.jsonl").read_text().splitlines(keepends=True)]
+    lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
     (folder / "records.jsonl").write_text(
         "".join(line for line in lines if not ('"method": "center"' in line and '"repeat": 1' in line))
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,12 +60,20 @@ def test_what_cannot_be_written_is_an_error_with_the_folder_and_a_remedy(tmp_pat
         write_atomically(blocked / "x" / "y.json", b"1")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full to play a full disk")
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full to play a full disk")
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "x.json"
     write_atomically(target, b"old")
     real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda handle, mode: (os.close(handle), open("/dev/full", mode))[1])
+
+    def full(handle, mode):
+        os.close(handle)
+        return FULL.open(mode)
+
+    monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(DataError, match="No space left"):
         write_atomically(target, b"new" * 10000)
     monkeypatch.setattr(os, "fdopen", real)

@@ -63,7 +63,7 @@ def test_a_run_leaves_records_metrics_predictions_splits_and_environment(go):
 
 
 def test_the_figures_are_those_worked_out_by_hand(go):
-    """Centring on the training folds brings the manufacturers together; on 24 rows the raw gap is that of the pixels."""
+    """Centring on the training folds brings the manufacturers together; the raw gap is that of the pixels."""
     summary = go("center")
     images = read_parquet(RunFolder(summary.folder).cell(_key(summary, "none")) / "features.parquet")
     raw = np.column_stack([images["original_firstorder_Mean"], images["original_firstorder_Sd"]])
