@@ -89,16 +89,21 @@ def _same_rows(raw: FeatureTable, scored: FeatureTable) -> FeatureTable:
 
 def _divergence(before: FeatureTable, after: FeatureTable, context: EvaluationContext) -> tuple[Floats, Floats]:
     """Class-conditional corrected JSD per feature, before and after."""
-    new = _from_earlier(context.earlier.get("jsd_features"), after)
+    earlier = context.earlier.get("jsd_features")
+    new = _from_earlier(earlier, after)
     if np.array_equal(before.values, after.values, equal_nan=True):
         same = np.zeros(len(after.features)) if new is None else new
         return same, same
-    # The same seed for both: where the permutation mean is subtracted, it comes from the same permutations.
-    return _conditional(before, context), _conditional(after, context) if new is None else new
+    # The same definition and, where the permutation mean is subtracted, the same permutations for both.
+    settings: dict[str, int] = {}
+    if earlier is not None and len(earlier["bins"]):
+        settings = {name: int(earlier[name][0]) for name in ("bins", "small_group")}
+    old = _conditional(before, context, settings)
+    return old, _conditional(after, context, settings) if new is None else new
 
 
-def _conditional(table: FeatureTable, context: EvaluationContext) -> Floats:
-    engine = ManufacturerDivergence(table, seed=context.derive(evaluator="jsd").seed)
+def _conditional(table: FeatureTable, context: EvaluationContext, settings: Mapping[str, int]) -> Floats:
+    engine = ManufacturerDivergence(table, seed=context.derive(evaluator="jsd").seed, **settings)
     corrected = engine.estimate("conditional", p_values=False).corrected[engine.headline]
     return np.asarray(corrected.mean(axis=0), dtype=np.float64)
 

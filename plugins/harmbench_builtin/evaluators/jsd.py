@@ -79,7 +79,7 @@ class Jsd:
                 values += _by_part(per_feature, table, ranked, note)
         if self.paper:
             values.append(_paper(engine, table, ranked))
-        return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates)})
+        return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates, self.small_group)})
 
 
 def selected_features(earlier: Mapping[str, Mapping[str, Any]], features: Sequence[str], folds: int) -> Bools:
@@ -172,8 +172,13 @@ def _paper(engine: ManufacturerDivergence, table: FeatureTable, ranked: Bools) -
     return MetricValue("jsd_paper", value, n=len(table), note="Gaussian KDE, Silverman bandwidth; never ranked")
 
 
-def _feature_table(engine: ManufacturerDivergence, estimates: Mapping[Form, Estimate]) -> dict[str, Any]:
-    """One row per feature and contrast; p and q (Benjamini-Hochberg over features) belong to the conditional form."""
+def _feature_table(
+    engine: ManufacturerDivergence, estimates: Mapping[Form, Estimate], small_group: int
+) -> dict[str, Any]:
+    """One row per feature and contrast; p and q (Benjamini-Hochberg over features) belong to the conditional form.
+
+    `bins` and `small_group` say how the figures were made, for whoever compares others with them.
+    """
     p_features, count = len(engine.table.features), len(engine.contrasts)
     marginal, conditional = estimates["marginal"], estimates["conditional"]
     p = np.full((count, p_features), np.nan) if conditional.p_value is None else conditional.p_value
@@ -186,6 +191,8 @@ def _feature_table(engine: ManufacturerDivergence, estimates: Mapping[Form, Esti
         "conditional_raw": conditional.raw.ravel(),
         "conditional": conditional.corrected.ravel(),
         "effective_bins": marginal.effective.ravel(),
+        "bins": np.full(p.size, engine.bins),
+        "small_group": np.full(p.size, small_group),
         "p": p.ravel(),
         "q": np.array([benjamini_hochberg(row) for row in p]).ravel(),
     }
