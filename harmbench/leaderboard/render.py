@@ -43,7 +43,7 @@ def gate(row: Row) -> str:
     if row.difference is None or row.method == "none":
         return "reference" if row.method == "none" and row.difference is not None else ""
     point, low, high = (number(d) for d in row.difference)
-    word = {"ranked": "pass", "below the gate": "FAIL"}.get(row.section, "")
+    word = {"ranked": "pass", "below the gate": "not shown"}.get(row.section, "")
     return f"{word} Δ {point} [{low}, {high}]".strip()
 
 

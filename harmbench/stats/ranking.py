@@ -91,7 +91,7 @@ def gate_then_goal(
             passed.append(c)
             standings[c.name] = Standing(True, difference, "", None)
         else:
-            reason = f"signal may fall by {-difference[1]:.3f}, more than {delta:g}"
+            reason = f"not shown to keep the signal: it may fall by {-difference[1]:.3f}, more than {delta:g}"
             standings[c.name] = Standing(False, difference, reason, None)
     sign = 1.0 if goal_direction == "min" else -1.0
     for c in passed:
