@@ -15,8 +15,8 @@ from harmbench.specs import load_target
 from harmbench_builtin.evaluators.specs import EVALUATORS
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
-    "lvh-auc": {"boruta_iterations": 12, "boruta_trees": 30, "trees": 30},
-    "manufacturer-predictability": {"trees": 40},
+    "lvh-auc": {"boruta_iterations": 12, "boruta_trees": 20, "trees": 30},
+    "manufacturer-predictability": {"trees": 30},
     "jsd": {"paper": True},
 }
 METHODS = {
@@ -44,7 +44,7 @@ def found() -> Found:
     )
     result: Found = {}
     for name, harmonize in METHODS.items():
-        cell = cross_validated(t, harmonize, folds=4, method=name, paired=other)
+        cell = cross_validated(t, harmonize, folds=3, method=name, paired=other)
         settings = context(cell.scored, 60, 99)
         values: list[MetricValue] = []
         earlier: dict[str, Any] = {}

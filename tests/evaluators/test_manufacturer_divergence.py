@@ -69,7 +69,7 @@ def test_identical_distributions_average_to_zero_at_any_size_and_ratio(n: int, r
 
 
 def test_identical_distributions_of_three_manufacturers_average_to_zero():
-    t = table(600, 200, ratio=2, manufacturers=("A", "B", "C"))
+    t = table(600, 100, ratio=2, manufacturers=("A", "B", "C"))
     engine = ManufacturerDivergence(t)
     assert not engine.permutation_bias
     for form in ("marginal", "conditional"):
@@ -98,7 +98,7 @@ def test_a_shift_reads_the_same_whichever_correction_applies():
 def test_marginal_jsd_prefers_the_method_that_erased_biology_and_the_conditional_one_does_not(images: int):
     """Prevalence .3/.7 (PROTOCOL section 4), with the formula (one image) and the permutation mean (two images)."""
     signal = 1.0
-    oracle = table(800 * images, 150, prevalence=(0.3, 0.7), images_per_patient=images)
+    oracle = table(800 * images, 60, prevalence=(0.3, 0.7), images_per_patient=images)
     oracle = oracle.with_values(oracle.values + signal * oracle.label[:, None])
     # Centring each manufacturer moves the small-prevalence one up: what ComBat without covariate does to the mean.
     values = oracle.values.copy()
