@@ -32,10 +32,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import numpy as np
-from harmbench_builtin.harmonizers.combat.harmonizer import Combat
 from threadpoolctl import threadpool_limits
 
 from harmbench.data import Context, FeatureTable, Floats
+from harmbench_builtin.harmonizers.combat.harmonizer import Combat
 
 SIZES = ((2000, 3720), (5000, 12000))
 REPEATS = {SIZES[0]: 5, SIZES[1]: 2}

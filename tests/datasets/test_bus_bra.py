@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harmbench_builtin.datasets.bus_bra import BusBra, device_name
-from harmbench_builtin.datasets.specs import DATASETS
-from harmbench.design import check_design, check_images
 from PIL import Image as Pillow
 
 from harmbench.data import DatasetContext, ImageSet
+from harmbench.design import check_design, check_images
 from harmbench.errors import DataError, UsageError
 from harmbench.specs import load_target
+from harmbench_builtin.datasets.bus_bra import BusBra, device_name
+from harmbench_builtin.datasets.specs import DATASETS
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bus-bra"
 HEADER = "ID,Case,Histology,Pathology,BIRADS,Device,Width,Height,Side,BBOX"

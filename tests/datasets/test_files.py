@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from harmbench_builtin.datasets.files import FileReader, binary_mask
 from PIL import Image as Pillow
 
 from harmbench.data import Sample
 from harmbench.errors import DataError
+from harmbench_builtin.datasets.files import FileReader, binary_mask
 
 PIXELS = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10) * 2
 MASK = np.zeros((12, 10), dtype=bool)

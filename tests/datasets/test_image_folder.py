@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harmbench_builtin.datasets.image_folder import ImageFolder
-from harmbench_builtin.datasets.specs import DATASETS
-from harmbench.design import check_images
 from PIL import Image as Pillow
 
 from harmbench.data import DatasetContext, ImageSet
+from harmbench.design import check_images
 from harmbench.errors import DataError, UsageError
 from harmbench.specs import load_target
+from harmbench_builtin.datasets.image_folder import ImageFolder
+from harmbench_builtin.datasets.specs import DATASETS
 
 HEADER = "image,mask,manufacturer,patient,label,pair,split"
 ROWS = [

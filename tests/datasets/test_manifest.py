@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harmbench_builtin.datasets.csv_table import number, read_table
-from harmbench_builtin.datasets.manifest import EXAMPLE, Manifest, read_manifest
 
 from harmbench.errors import DataError
+from harmbench_builtin.datasets.csv_table import number, read_table
+from harmbench_builtin.datasets.manifest import EXAMPLE, Manifest, read_manifest
 
 HEADER = "image,mask,manufacturer,patient,label"
 ROWS = ("i/a.png,m/a.png,GE,p1,HCM", "i/b.png,m/b.png,Philips,p2,HHD", "i/c.png,m/c.png,GE,p3,HHD")

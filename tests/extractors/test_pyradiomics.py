@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from harmbench_builtin.extractors.pyradiomics import SHAPE_NAMES, TEXTURE_NAMES, PyRadiomics
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from harmbench.data import Context, FilteredImage
 from harmbench.errors import DataError, PluginError, UsageError
+from harmbench_builtin.extractors.pyradiomics import SHAPE_NAMES, TEXTURE_NAMES, PyRadiomics
 
 CLASSES = ("shape2D", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 

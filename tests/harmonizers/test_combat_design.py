@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat.design import Categorical, Continuous, encode, factorise, learn_codes
 
 from harmbench.errors import DataError
+from harmbench_builtin.harmonizers.combat.design import Categorical, Continuous, encode, factorise, learn_codes
 
 SAMPLES = ("a", "b", "c", "d")
 TRAIN = {"age": np.array([50.0, 60.0, 70.0, 80.0]), "view": np.array(["plax", "a4c", "a2c", "plax"])}

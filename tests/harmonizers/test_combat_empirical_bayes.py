@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat import empirical_bayes
-from harmbench_builtin.harmonizers.combat.empirical_bayes import Prior, moments, non_parametric, parametric
 from scipy import stats
 
 from harmbench.errors import DataError
+from harmbench_builtin.harmonizers.combat import empirical_bayes
+from harmbench_builtin.harmonizers.combat.empirical_bayes import Prior, moments, non_parametric, parametric
 
 
 def test_prior_of_two_features_by_hand() -> None:

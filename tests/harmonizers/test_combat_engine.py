@@ -7,13 +7,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat.design import Covariates, encode, learn_codes
-from harmbench_builtin.harmonizers.combat.engine import Options, apply, fit
-from harmonizers.feature_tables import scanner_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmbench.errors import DataError, NotApplicable, UnseenManufacturer, UsageError
+from harmbench_builtin.harmonizers.combat.design import Covariates, encode, learn_codes
+from harmbench_builtin.harmonizers.combat.engine import Options, apply, fit
+from harmonizers.feature_tables import scanner_data
 
 MODES = {
     "parametric": Options(),

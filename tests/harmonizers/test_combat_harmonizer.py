@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
-from harmbench_builtin.harmonizers.specs import HARMONIZERS
-from harmonizers.feature_tables import make_table, scanner_data
 
 from harmbench.data import Context, FeatureTable
 from harmbench.errors import DataError, NotApplicable, UnseenManufacturer, UsageError
 from harmbench.specs import load_target
+from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
+from harmbench_builtin.harmonizers.specs import HARMONIZERS
+from harmonizers.feature_tables import make_table, scanner_data
 
 CONTEXT = Context(seed=3)
 MODES = ({}, {"parametric": False}, {"eb": False}, {"mean_only": True}, {"reference": "GE"}, {"covariates": "all"})

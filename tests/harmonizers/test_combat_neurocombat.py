@@ -8,10 +8,10 @@ import itertools
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
-from harmonizers.feature_tables import scanner_data
 
 from harmbench.data import Context, FeatureTable
+from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
+from harmonizers.feature_tables import scanner_data
 
 neurocombat = pytest.importorskip("neuroCombat", reason="neuroCombat is the reference; install harmbench[reference]")
 pandas = pytest.importorskip("pandas")

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.controls import Collapse, OracleLabel, OracleSite, Shuffle
-from harmbench_builtin.harmonizers.none import Identity
-from harmbench_builtin.harmonizers.specs import HARMONIZERS
-from harmonizers.feature_tables import make_table, scanner_data
 
 from harmbench.data import Context, FeatureTable
 from harmbench.errors import DataError, UnseenManufacturer, UsageError
 from harmbench.specs import load_target
+from harmbench_builtin.harmonizers.controls import Collapse, OracleLabel, OracleSite, Shuffle
+from harmbench_builtin.harmonizers.none import Identity
+from harmbench_builtin.harmonizers.specs import HARMONIZERS
+from harmonizers.feature_tables import make_table, scanner_data
 
 CONTEXT = Context(seed=11)
 CONTROLS = (Identity, Collapse, Shuffle, OracleLabel, OracleSite)

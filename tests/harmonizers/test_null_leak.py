@@ -12,10 +12,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
-from harmbench_builtin.harmonizers.controls import Collapse, Shuffle
-from harmbench_builtin.harmonizers.none import Identity
-from harmonizers.feature_tables import make_table
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -24,6 +20,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from harmbench.data import Context, FeatureHarmonizer, FeatureTable
+from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
+from harmbench_builtin.harmonizers.controls import Collapse, Shuffle
+from harmbench_builtin.harmonizers.none import Identity
+from harmonizers.feature_tables import make_table
 
 SEEDS = range(12)
 SIZES = {"GE": 100, "Philips": 60, "Siemens": 40}

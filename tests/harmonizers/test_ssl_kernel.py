@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
+
+from harmbench.data import Context, Image, ImageSet
+from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.specs import HARMONIZERS
 from harmbench_builtin.harmonizers.ssl_kernel import registry
 from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
 from harmbench_builtin.harmonizers.ssl_kernel.harmonizer import RandomKernel, SslKernel
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, load_kernels
 from harmbench_builtin.pretrain.export import export_kernels
-from safetensors.numpy import save_file
-
-from harmbench.data import Context, Image, ImageSet
-from harmbench.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(5, 1, 4, 4)).astype(np.float32)

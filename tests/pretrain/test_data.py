@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harmbench_builtin.pretrain import data
-from harmbench_builtin.pretrain.data import PretrainingImages
 from PIL import Image as Picture
 
 from harmbench.data import Image, ImageSet, Sample
 from harmbench.errors import DataError
+from harmbench_builtin.pretrain import data
+from harmbench_builtin.pretrain.data import PretrainingImages
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

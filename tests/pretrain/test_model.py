@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
+from harmbench.errors import UsageError
 from harmbench_builtin.pretrain.model import (
     ARCHITECTURES,
     Architecture,
@@ -17,9 +20,6 @@ from harmbench_builtin.pretrain.model import (
     GlobalResponseNorm,
     MaskedAutoencoder,
 )
-from torch import Tensor, nn
-
-from harmbench.errors import UsageError
 
 SMALL = Architecture((1, 2, 1, 1), (4, 6, 8, 10), conv_mlp=True)
 Site = tuple[int, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from harmbench_builtin.pretrain import masking, objective, sampling
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import load_kernels
 from harmbench_builtin.pretrain import checkpoint, model, train
 from harmbench_builtin.pretrain.data import PretrainingImages
@@ -23,8 +25,6 @@ from harmbench_builtin.pretrain.monitor import stem_facts
 from harmbench_builtin.pretrain.presets import PRESETS, preset
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.train import PretrainingStopped, pretrain
-
-from harmbench.errors import DataError, HarmbenchError, UsageError
 
 
 def images(count: int = 6, seed: int = 0) -> PretrainingImages:

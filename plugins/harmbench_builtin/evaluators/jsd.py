@@ -19,6 +19,7 @@ from harmbench.data import (
     map_of,
 )
 from harmbench.specs import Scope
+from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg
 from harmbench_builtin.evaluators.divergence import DEFINITION
 from harmbench_builtin.evaluators.kernel_density import kde_divergence
@@ -34,9 +35,14 @@ class Jsd:
     """JSD of the out-of-fold features: raw, corrected and class-conditional; overall, per manufacturer and per pair.
 
     Overall is the mean over features (shape2D apart) of the mean over manufacturers of each one against the balanced
-    mixture of the others. Bootstrap replicates hold the resample's raw value minus twice what the correction
-    subtracts, because resampling adds a second copy of the bias; their percentiles are the interval. p-values belong to
-    the class-conditional form: the manufacturer is permuted among the patients of one label.
+    mixture of the others.
+
+    Resampling adds a second copy of the bias. Where the first-order formula is the correction, bootstrap replicates
+    hold the resample's raw value minus twice the formula. Where groups are too small for it (the permutation mean is
+    the correction), the second copy is not what permutation says either, most of all for features that tell
+    manufacturers apart: it is measured instead, as the mean of the resamples' raw values minus the raw value, which
+    centres the replicates on the corrected value. Percentiles of the replicates are the interval (docs/metrics.md has
+    its coverage).
 
     Parameters
     ----------
@@ -74,12 +80,22 @@ class Jsd:
                 subtracted = estimate.bias[headline].mean(axis=0)
                 replicates = None
                 if drawn is not None and kept.any():
-                    replicates = drawn[:, 1].mean(axis=0) - 2.0 * subtracted[kept].mean()
+                    replicates = corrected_replicates(
+                        engine,
+                        drawn[:, 1].mean(axis=0),
+                        float(per_feature[kept].mean()),
+                        float(subtracted[kept].mean()),
+                    )
                 values += _over_features(per_feature, ranked, kept, replicates, len(table), note)
                 values += _by_part(per_feature, table, ranked, note)
         if self.paper:
             values.append(_paper(engine, table, ranked))
         return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates, self.small_group)})
+
+
+def corrected_replicates(engine: ManufacturerDivergence, raw: Floats, value: float, subtracted: float) -> Floats:
+    """Bootstrap replicates of a corrected value from those of the raw one (see `Jsd`)."""
+    return centred(raw, value) if engine.permutation_bias else raw - 2.0 * subtracted
 
 
 def selected_features(earlier: Mapping[str, Mapping[str, Any]], features: Sequence[str], folds: int) -> Bools:
@@ -105,7 +121,14 @@ def _by_contrast(
     raw = np.array([_mean(row, ranked) for row in estimate.raw])
     subtracted = np.array([_mean(row, ranked) for row in estimate.bias])
     p = estimate.mean_p_value if ranked.any() else None
-    of_contrast = None if drawn is None else drawn[:, 0] - 2.0 * subtracted[engine.headline, None]
+    of_contrast = None
+    if drawn is not None:
+        of_contrast = np.array(
+            [
+                corrected_replicates(engine, own, raw[i] - subtracted[i], subtracted[i])
+                for own, i in zip(drawn[:, 0], engine.headline, strict=True)
+            ]
+        )
 
     def pair(scope: Scope, name: str, where: Any, replicates: Floats | None, p_value: float | None) -> None:
         low, high = float(np.mean(raw[where])), float(np.mean(raw[where] - subtracted[where]))

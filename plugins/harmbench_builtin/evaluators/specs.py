@@ -126,7 +126,8 @@ EVALUATORS = (
             ),
             _lower(
                 "manufacturer_auc_tree", "Manuf. AUC tree", "harmonization",
-                "The same with a random forest", scopes=("overall", "manufacturer", "map"), bounds=(0.5, 1.0),
+                "AUC (one against the rest, macro) of a random forest that names the manufacturer; values below 0.5 "
+                "count as 0.5", scopes=("overall", "manufacturer", "map"), bounds=(0.5, 1.0),
             ),
             _lower(
                 "manufacturer_bacc_linear", "Manuf. bal. acc. linear", "harmonization",
@@ -156,7 +157,8 @@ EVALUATORS = (
             _lower(
                 "energy_distance", "Energy distance", "harmonization",
                 "Multivariate energy distance between manufacturers, pairs averaged, features scaled by the "
-                "training rows' mean and standard deviation, divided by the mean distance between manufacturers",
+                "training rows' mean and standard deviation, divided by the mean distance between manufacturers; an "
+                "unbiased estimate, so it may lie a little below 0", bounds=(-1.0, 1.0),
             ),
             _lower(
                 "share_different", "Features that differ", "harmonization",
