@@ -77,7 +77,9 @@ class Method:
 
 
 def _show(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    from harmbench.run.keys import named_by_content
+
+    return str(named_by_content(value)) if isinstance(value, str) else json.dumps(value)
 
 
 def convert(text: Any, default: Any, where: str) -> Any:

@@ -52,12 +52,24 @@ def _version(module: str) -> str:
     return ",".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names)))
 
 
+def named_by_content(value: Any) -> Any:
+    """A parameter that is the path of a file, as `name@<hash of its content>`; anything else as it is.
+
+    What is written down holds no path, a moved file is the same file, and two files of one name are two.
+    """
+    if isinstance(value, str) and ("/" in value or "\\" in value):
+        path = Path(value).expanduser()
+        if path.is_file():
+            return f"{path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    return value
+
+
 def component_key(spec: Spec, params: Mapping[str, Any]) -> dict[str, Any]:
     """Everything about a component that determines what it computes."""
     return {
         "name": spec.name,
         "version": spec.version,
-        "params": dict(params),
+        "params": {name: named_by_content(value) for name, value in params.items()},
         "code": _package_digest(spec.target.partition(":")[0]),
         "requires": {r.split(" ")[0]: _version(r.split(" ")[0]) for r in spec.requires},
     }

@@ -183,7 +183,7 @@ def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> 
             "name": s.spec.name,
             "version": s.spec.version,
             "stage": s.spec.stage,
-            "params": dict(s.params),
+            "params": s.key()["params"],
             "distribution": str(registry.harmonizers.origin(s.spec.name)),
             "pretrained_on": list(s.spec.pretrained_on),
         }

@@ -40,6 +40,19 @@ def test_a_control_among_the_stages_makes_the_method_a_control(tiny_registry):
     assert not parse_method("leaky-combat", tiny_registry).inductive
 
 
+def test_a_file_among_the_parameters_is_named_by_its_content_and_not_by_its_path(tiny_registry, tmp_path):
+    names = []
+    for folder, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "mine.safetensors"
+        file.write_bytes(content)
+        method = parse_method(f"ssl-kernel[kernels={file}]", tiny_registry)
+        assert str(tmp_path) not in method.name + str(method.key())
+        names.append((method.name, str(method.key())))
+    assert names[0] == names[2] != names[1]
+    assert names[0][0].startswith("ssl-kernel[kernels=mine.safetensors@")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
