@@ -9,23 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harmbench.data import (
-        CellResult,
-        Context,
-        DatasetContext,
-        Evaluation,
-        EvaluationContext,
-        Features,
-        FeatureTable,
-        FilteredImage,
-        FoldResult,
-        Image,
-        ImageSet,
-        MetricValue,
-        Sample,
-    )
+    from harmbench.components import Context, DatasetContext, EvaluationContext
+    from harmbench.data import Features, FeatureTable, FilteredImage, Image, ImageSet, Sample
     from harmbench.errors import DataError, HarmbenchError, NotApplicable, UnseenManufacturer
     from harmbench.hookspecs import hookimpl
+    from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
     from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec, MetricSpec
 
 __version__ = "0.1.0"
@@ -60,7 +48,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for home in ("hookspecs", "specs", "errors", "data"):  # the last one needs NumPy, so it is asked last
+        for home in ("hookspecs", "specs", "errors", "data", "results", "components"):  # what needs NumPy comes last
             module = importlib.import_module(f"harmbench.{home}")
             if hasattr(module, name):
                 return getattr(module, name)

@@ -6,8 +6,9 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from harmbench.data import ImageSet, ProgressFunction, Sample, no_progress
+from harmbench.data import ImageSet, Sample
 from harmbench.errors import DataError, UsageError, suggestion
+from harmbench.progress import ProgressFunction, no_progress
 
 _SHOWN = 5
 

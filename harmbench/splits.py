@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harmbench.data import Integers, Protocol_, Sample
+from harmbench.data import Integers, Sample
 from harmbench.errors import DataError
+from harmbench.results import Protocol_
 from harmbench.seeding import rng
 
 

@@ -6,15 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harmbench.data import (
-    FEATURE_CLASSES,
-    CellResult,
-    EvaluationContext,
-    FeatureTable,
-    FoldResult,
-    Protocol_,
-    concatenate,
-)
+from harmbench.components import EvaluationContext
+from harmbench.data import FEATURE_CLASSES, FeatureTable, concatenate
+from harmbench.results import CellResult, FoldResult, Protocol_
 from harmbench.stats.bootstrap import patient_resamples
 
 Harmonize = Callable[[FeatureTable, FeatureTable], FeatureTable]

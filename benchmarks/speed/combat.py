@@ -34,7 +34,8 @@ from importlib.metadata import version
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from harmbench.data import Context, FeatureTable, Floats
+from harmbench.components import Context
+from harmbench.data import FeatureTable, Floats
 from harmbench_builtin.harmonizers.combat.harmonizer import Combat
 
 SIZES = ((2000, 3720), (5000, 12000))

@@ -9,7 +9,8 @@ import typer
 from harmbench.cli.common import Jobs, Json, Plugins, Quiet, note, progress, show_json
 
 if TYPE_CHECKING:
-    from harmbench.data import DatasetContext, ImageSet
+    from harmbench.components import DatasetContext
+    from harmbench.data import ImageSet
     from harmbench.methods import Component
 
 app = typer.Typer(help="Data sets: list, describe, validate, generate.", no_args_is_help=True, rich_markup_mode=None)
@@ -45,7 +46,7 @@ def _component(name: str, data: str, settings: list[str] | None, plugin: list[st
 
 
 def _context(data: str, jobs: int, report: Any) -> DatasetContext:
-    from harmbench.data import DatasetContext
+    from harmbench.components import DatasetContext
     from harmbench.run.cache import cache_folder
     from harmbench.run.run import default_jobs
 

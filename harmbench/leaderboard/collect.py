@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from harmbench import __version__
-from harmbench.data import Floats, MetricValue
+from harmbench.data import Floats
 from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard.model import Board, Definition, Figure, Row, Section
+from harmbench.results import MetricValue
 from harmbench.run.provenance import now
 from harmbench.run.store import SCHEMA, RunFolder
 from harmbench.stats.bootstrap import interval

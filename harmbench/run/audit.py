@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from harmbench.data import Context, FeatureTable
+from harmbench.components import Context
+from harmbench.data import FeatureTable
 from harmbench.methods import Component
 from harmbench.run.feature_stage import harmonize
 

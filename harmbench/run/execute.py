@@ -16,19 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harmbench.data import (
-    CellResult,
-    Context,
-    Evaluation,
-    EvaluationContext,
-    FeatureTable,
-    FoldResult,
-    MetricValue,
-    concatenate,
-)
+from harmbench.components import Context, EvaluationContext
+from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import HarmbenchError, NotApplicable, PluginError
 from harmbench.methods import Component
 from harmbench.plugins import load_files
+from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
 from harmbench.run.audit import audit
 from harmbench.run.feature_stage import harmonize
 from harmbench.run.plan import Cell

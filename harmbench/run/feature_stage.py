@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harmbench.data import Context, FeatureTable, concatenate
+from harmbench.components import Context
+from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import PluginError
 from harmbench.methods import Component
 from harmbench.specs import HarmonizerSpec

@@ -10,21 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import (
-    Context,
-    Features,
-    FeatureTable,
-    FilteredImage,
-    Floats,
-    Image,
-    ImageSet,
-    ProgressFunction,
-    Reader,
-    Sample,
-)
+from harmbench.components import Context
+from harmbench.data import Features, FeatureTable, FilteredImage, Floats, Image, ImageSet, Reader, Sample
 from harmbench.errors import DataError, PluginError
 from harmbench.methods import Component
 from harmbench.plugins import load_files
+from harmbench.progress import ProgressFunction
 from harmbench.run.cache import Cache
 from harmbench.run.keys import canonical, digest
 from harmbench.specs import load_target

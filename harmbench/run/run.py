@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import DatasetContext, ImageSet, ProgressFunction, no_progress
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet
 from harmbench.design import check_design
 from harmbench.errors import DataError, HarmbenchError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench.run.cache import Cache
 from harmbench.run.execute import FoldTables, Job, Outcome, failure
 from harmbench.run.images import Extracted, extract, feature_table

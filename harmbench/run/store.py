@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import MetricValue, Sample
+from harmbench.data import Sample
 from harmbench.errors import DataError, UsageError
+from harmbench.results import MetricValue
 from harmbench.run.cache import write_atomically
 from harmbench.run.execute import Outcome
 from harmbench.splits import Fold

@@ -76,7 +76,7 @@ def _images(data: str, count: int, seed: int, report: Any) -> PretrainingImages:
 
         return source.from_phantom(count, seed, n_jobs=default_jobs(), progress=report)
     if data.endswith(".csv"):
-        from harmbench.data import DatasetContext
+        from harmbench.components import DatasetContext
         from harmbench_builtin.datasets.image_folder import ImageFolder
 
         return source.from_image_set(ImageFolder().load(DatasetContext(data=data)), progress=report)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from harmbench.data import DatasetContext, ImageSet
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet
 from harmbench.design import check_images
 from harmbench.errors import DataError, UsageError
 from harmbench.specs import load_target

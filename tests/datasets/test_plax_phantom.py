@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from harmbench.data import DatasetContext, ImageSet
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.datasets.image_folder import ImageFolder
 from harmbench_builtin.datasets.plax_phantom import folder as folder_module

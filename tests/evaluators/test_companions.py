@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from builders import collapse, context, cross_validated, table
-from harmbench.data import CellResult, Evaluation, FeatureTable, MetricValue
+from harmbench.data import FeatureTable
 from harmbench.errors import UsageError
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench_builtin.evaluators.cost import Cost
 from harmbench_builtin.evaluators.distribution_shift import (
     DistributionShift,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from builders import collapse, context, cross_validated, identity, oracle_label, oracle_site, shuffle, table
-from harmbench.data import MetricValue
+from harmbench.results import MetricValue
 from harmbench.specs import load_target
 from harmbench_builtin.evaluators.specs import EVALUATORS
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from builders import context, cross_validated, table
-from harmbench.data import Evaluation, MetricValue
+from harmbench.results import Evaluation, MetricValue
 from harmbench_builtin.evaluators.jsd import Jsd, selected_features
 from harmbench_builtin.evaluators.kernel_density import kde_divergence
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
 
 from builders import context, cross_validated, oracle_label, table
-from harmbench.data import CellResult, Evaluation, MetricValue
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
 from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold, youden_threshold
 from harmbench_builtin.evaluators.lvh_auc import LvhAuc

@@ -13,7 +13,8 @@ import pytest
 import SimpleITK as sitk
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-from harmbench.data import Context, FilteredImage
+from harmbench.components import Context
+from harmbench.data import FilteredImage
 from harmbench.errors import DataError, PluginError, UsageError
 from harmbench_builtin.extractors.pyradiomics import SHAPE_NAMES, TEXTURE_NAMES, PyRadiomics
 

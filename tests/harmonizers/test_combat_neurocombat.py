@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 import pytest
 
-from harmbench.data import Context, FeatureTable
+from harmbench.components import Context
+from harmbench.data import FeatureTable
 from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
 from harmonizers.feature_tables import scanner_data
 

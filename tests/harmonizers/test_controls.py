@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harmbench.data import Context, FeatureTable
+from harmbench.components import Context
+from harmbench.data import FeatureTable
 from harmbench.errors import DataError, UnseenManufacturer, UsageError
 from harmbench.specs import load_target
 from harmbench_builtin.harmonizers.controls import Collapse, OracleLabel, OracleSite, Shuffle

@@ -19,7 +19,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from harmbench.data import Context, FeatureHarmonizer, FeatureTable
+from harmbench.components import Context, FeatureHarmonizer
+from harmbench.data import FeatureTable
 from harmbench_builtin.harmonizers.combat.harmonizer import Combat, LeakyCombat
 from harmbench_builtin.harmonizers.controls import Collapse, Shuffle
 from harmbench_builtin.harmonizers.none import Identity

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from harmbench.data import Context, Image, ImageSet
+from harmbench.components import Context
+from harmbench.data import Image, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.specs import HARMONIZERS
 from harmbench_builtin.harmonizers.ssl_kernel import registry

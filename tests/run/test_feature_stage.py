@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import builders
-from harmbench.data import Context
+from harmbench.components import Context
 from harmbench.errors import NotApplicable, PluginError
 from harmbench.methods import parse_method
 from harmbench.run.audit import audit

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from harmbench.data import DatasetContext, ImageSet, Sample
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet, Sample
 from harmbench.errors import DataError, UsageError, suggestion
 from harmbench_builtin.datasets.csv_table import Row, Table, number, read_table
 from harmbench_builtin.datasets.files import FileReader

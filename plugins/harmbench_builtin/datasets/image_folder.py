@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harmbench.data import DatasetContext, ImageSet, Sample
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet, Sample
 from harmbench.design import two_classes
 from harmbench.errors import DataError, UsageError, suggestion
 from harmbench_builtin.datasets.files import FileReader

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data import MetricValue
+from harmbench.results import MetricValue
 from harmbench.stats.auc import weighted_auc
 
 Array = npt.NDArray[Any]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, MetricValue
+from harmbench.components import EvaluationContext
+from harmbench.results import CellResult, Evaluation, MetricValue
 
 
 class Cost:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, rankdata
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, MetricValue
+from harmbench.components import EvaluationContext
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg, p_value, permute_manufacturer
 from harmbench_builtin.evaluators.classifier import filled

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, FeatureTable, MetricValue
+from harmbench.components import EvaluationContext
+from harmbench.data import FeatureTable
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence
 
 Floats = npt.NDArray[np.float64]

@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data import (
-    FEATURE_CLASSES,
-    SHAPE_PREFIX,
-    CellResult,
-    Evaluation,
-    EvaluationContext,
-    FeatureTable,
-    MetricValue,
-    map_of,
-)
+from harmbench.components import EvaluationContext
+from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, map_of
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.specs import Scope
 from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, FoldResult
+from harmbench.components import EvaluationContext
 from harmbench.errors import DataError
+from harmbench.results import CellResult, Evaluation, FoldResult
 from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
 from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold
 from harmbench_builtin.evaluators.selection import Selection, boruta

@@ -15,7 +15,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, FoldResult, MetricValue, map_of
+from harmbench.components import EvaluationContext
+from harmbench.data import map_of
+from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
 from harmbench.stats.auc import weighted_auc
 from harmbench_builtin.evaluators.classifier import filled
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data import CellResult, Evaluation, EvaluationContext, FeatureTable, MetricValue, concatenate
+from harmbench.components import EvaluationContext
+from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import UsageError, suggestion
+from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.stats.bootstrap import centred
 
 Array = npt.NDArray[Any]

@@ -25,7 +25,8 @@ import SimpleITK as sitk
 from radiomics import firstorder, glcm, gldm, glrlm, glszm, imageoperations, ngtdm, shape2D
 from radiomics.base import RadiomicsFeaturesBase
 
-from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, Context, Features, FilteredImage, Floats
+from harmbench.components import Context
+from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, Features, FilteredImage, Floats
 from harmbench.errors import DataError, PluginError, UsageError
 
 MAX_LEVELS = 4096

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from harmbench.data import Context, FeatureTable, Floats
+from harmbench.components import Context
+from harmbench.data import FeatureTable, Floats
 from harmbench.errors import DataError, UnseenManufacturer, UsageError
 from harmbench.seeding import rng, seed
 from harmbench_builtin.harmonizers.checks import require_features

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harmbench.data import Context, FeatureTable
+from harmbench.components import Context
+from harmbench.data import FeatureTable
 
 
 class Identity:

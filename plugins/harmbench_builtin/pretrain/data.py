@@ -18,8 +18,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from harmbench.data import Bools, ImageSet, ProgressFunction, no_progress
+from harmbench.data import Bools, ImageSet
 from harmbench.errors import DataError, HarmbenchError
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.pretrain.model import CELL
 
 Bytes = npt.NDArray[np.uint8]

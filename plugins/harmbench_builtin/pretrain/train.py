@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench.data import ProgressFunction, no_progress
 from harmbench.errors import HarmbenchError, UsageError
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench.seeding import seed as derive_seed
 from harmbench_builtin.pretrain import checkpoint, masking, objective, sampling
 from harmbench_builtin.pretrain.data import PretrainingImages

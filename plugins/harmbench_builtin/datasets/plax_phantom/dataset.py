@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harmbench.data import DatasetContext, ImageSet, ProgressFunction, no_progress
+from harmbench.components import DatasetContext
+from harmbench.data import ImageSet
 from harmbench.errors import DataError, UsageError
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES
 from harmbench_builtin.datasets.plax_phantom.cohort import Parameters

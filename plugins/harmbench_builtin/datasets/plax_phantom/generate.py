@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
-from harmbench.data import ProgressFunction, no_progress
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.plax_phantom.cohort import Member, Parameters, cohort
 from harmbench_builtin.datasets.plax_phantom.folder import IMAGES, MANIFEST, MASKS, SYNTHETIC, new_folder
 from harmbench_builtin.datasets.plax_phantom.render import HeartImages, Rendering, render, spread

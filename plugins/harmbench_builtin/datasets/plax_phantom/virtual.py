@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harmbench.data import ProgressFunction, no_progress
+from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.plax_phantom.acquisition import (
     VIRTUAL_HALF_ANGLE_DEG,
     VIRTUAL_REACH_MM,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data import Context, FeatureTable
+from harmbench.components import Context
+from harmbench.data import FeatureTable
 from harmbench.errors import DataError, UsageError, suggestion
 from harmbench_builtin.harmonizers.checks import require_features, require_finite
 from harmbench_builtin.harmonizers.combat import engine

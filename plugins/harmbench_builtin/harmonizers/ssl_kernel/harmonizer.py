@@ -8,7 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from harmbench.data import Context, FilteredImage, Floats, Image, ImageSet
+from harmbench.components import Context
+from harmbench.data import FilteredImage, Floats, Image, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench.seeding import rng
 from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
