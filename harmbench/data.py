@@ -12,8 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.progress import ProgressFunction as ProgressFunction
-from harmbench.progress import no_progress as no_progress
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.str_]
