@@ -246,9 +246,10 @@ def register_harmonizers():
 
 @hookimpl
 def register_extractors():
-    return ExtractorSpec(
+    spec = ExtractorSpec(
         name="mean-and-sd", target=f"{__name__}:MeanAndSd", version="1", summary="two features", params={"extra": 0}
     )
+    return [spec, replace(spec, name="moon-extractor", requires=("a_module_that_is_not_there",))]
 
 
 @hookimpl

@@ -15,7 +15,7 @@ import numpy as np
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
 from harmbench.design import check_design
-from harmbench.errors import DataError, HarmbenchError
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
@@ -115,6 +115,12 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     HarmbenchError
         The data or the plan are unusable as a whole. What goes wrong inside one cell becomes that cell's status.
     """
+    for part in (plan.dataset, plan.extractor, *plan.evaluators):
+        if needed := missing_requirements(part.spec):
+            raise UsageError(
+                f"'{part.spec.name}' needs {', '.join(needed)}, which is not installed; `harmbench doctor` lists what is "
+                "missing."
+            )
     images, revision, notes = load_images(plan, options)
     scored = images.subset([i for i, s in enumerate(images.samples) if s.split != "paired"])
     folds = {

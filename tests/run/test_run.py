@@ -140,6 +140,12 @@ def test_one_failing_method_does_not_stop_the_others_and_says_why(go):
     assert "about to crash" in (RunFolder(summary.folder).cell(record["key"]) / "log.txt").read_text()
 
 
+def test_an_extractor_that_is_not_installed_is_named_before_anything_runs(tiny_benchmark, tiny_registry, tmp_path):
+    plan = make_plan(load_benchmark(str(tiny_benchmark)), tiny_registry, extractor="moon-extractor")
+    with pytest.raises(UsageError, match=r"'moon-extractor' needs a_module_that_is_not_there.*doctor"):
+        run_plan(plan, tiny_registry, Options(out=tmp_path / "out"))
+
+
 def test_failures_are_tried_again_unless_told_not_to(go):
     go("crashes")
     assert go("crashes").ran == 1
