@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.str_]
 Bools = npt.NDArray[np.bool_]
@@ -134,6 +133,10 @@ class ImageSet:
     synthetic : bool
     notes : tuple of str
         Facts a reader of the results must know (what was dropped and why, licences).
+    file : str
+        What messages call the file that lists the samples; "" where there is none.
+    rows : tuple of int
+        The row of that file in which each sample stands (the header is row 1); () where there is none.
     """
 
     name: str
@@ -142,6 +145,12 @@ class ImageSet:
     classes: tuple[str, str]
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    file: str = ""
+    rows: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rows and len(self.rows) != len(self.samples):
+            raise ValueError(f"data set '{self.name}': {len(self.samples)} samples have {len(self.rows)} rows")
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -154,7 +163,11 @@ class ImageSet:
 
     def subset(self, keep: Sequence[int] | Integers) -> ImageSet:
         """The samples at these positions, in this order."""
-        return replace(self, samples=tuple(self.samples[int(i)] for i in keep))
+        return replace(
+            self,
+            samples=tuple(self.samples[int(i)] for i in keep),
+            rows=tuple(self.rows[int(i)] for i in keep) if self.rows else (),
+        )
 
 
 @dataclass(frozen=True)
