@@ -69,14 +69,13 @@ class Catalogue(Generic[S]):
     def add(self, spec: S, origin: Origin) -> None:
         if spec.name in self.entries:
             first = self.entries[spec.name][1]
-            self.clashes[spec.name] = (first, origin)
-            self.failures.append(
-                PluginFailure(
-                    origin,
-                    f"{self.kind} '{spec.name}' is already registered by {first}; the name is refused for both until "
-                    "one of them is renamed or uninstalled",
-                )
-            )
+            text = f"{self.kind} '{spec.name}' is already registered by {first}; "
+            if first.plugin == "builtin":  # no stranger may take `none` or `combat` away from every benchmark
+                text += "the built-in keeps the name"
+            else:
+                self.clashes[spec.name] = (first, origin)
+                text += "the name is refused for both until one of them is renamed or uninstalled"
+            self.failures.append(PluginFailure(origin, text))
             return
         self.entries[spec.name] = (spec, origin)
 
@@ -137,12 +136,16 @@ class PluginManager(pluggy.PluginManager):
                 print(f"harmbench: {hook}({', '.join(arguments)}) -> {origin.plugin} of {origin}", file=sys.stderr)
             try:
                 wanted = {name: arguments[name] for name in implementation.argnames if name in arguments}
-                yield origin, implementation.function(**wanted)
+                result = implementation.function(**wanted)
+                if isinstance(result, Iterator):  # a hook written as a generator raises only when it is read
+                    result = list(result)
             except Exception as error:
                 if os.environ.get("HARMBENCH_STRICT") == "1":
                     raise PluginError(f"plugin '{origin.plugin}' of {origin}, hook {hook}: {error}") from error
                 text = f"hook {hook} raised {type(error).__name__}: {error}"
                 self.failures.append(PluginFailure(origin, text, traceback.format_exc(limit=-6)))
+                continue
+            yield origin, result
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -121,14 +121,17 @@ def make_folds(
             # A patient imaged on several scanners must not sit on both sides.
             patients = {sample.patient for sample, out in zip(samples, held, strict=True) if out}
             kept = np.array([sample.patient not in patients for sample in samples])
+            fitted, scored = ~held & kept, held
+            if test.any():  # a given hold-out holds here too: test rows are never fitted on, train rows never scored
+                fitted, scored = fitted & ~test, scored & test
             fold = Fold(
                 f"lomo-{manufacturer}",
                 "leave-one-manufacturer-out",
-                np.flatnonzero(~held & kept),
-                np.flatnonzero(held),
+                np.flatnonzero(fitted),
+                np.flatnonzero(scored),
                 manufacturer,
             )
-            if len({samples[int(i)].label for i in fold.train}) == 2:
+            if len({samples[int(i)].label for i in fold.train}) == 2 and len(fold.test):
                 result.append(fold)
     return result
 

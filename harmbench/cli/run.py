@@ -35,7 +35,9 @@ def run(
     only: Annotated[
         str, typer.Option("--only", help="failed: run what is missing or failed (default). missing: leave failed ones.")
     ] = "failed",
-    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds per method; 0: none.")] = 0.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds per method, extraction apart; 0: none.")
+    ] = 0.0,
     controls: Annotated[bool, typer.Option("--controls/--no-controls", help="Run the controls beside.")] = True,
     allow_confounded: Annotated[
         bool, typer.Option("--allow-confounded", help="Go on although the manufacturer determines the label.")
@@ -116,8 +118,9 @@ def _finish(plan: Plan, summary: Summary, json: bool) -> int:
 
     board: Board | None = None
     if any(r["status"] == "ok" for r in summary.records.values()):
-        board = collect.build([summary.folder], [c.method.name for c in plan.cells])
-        render.write(board, summary.folder)
+        keys = [c.key for c in plan.cells]
+        render.write(collect.build([summary.folder], keys=keys), summary.folder)  # everything that the folder holds
+        board = collect.build([summary.folder], [c.method.name for c in plan.cells], keys)
     if json:
         result: dict[str, Any] = {
             "folder": str(summary.folder),

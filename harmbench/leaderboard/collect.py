@@ -16,28 +16,17 @@ from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard.model import Board, Definition, Figure, Row, Section
 from harmbench.results import MetricValue
 from harmbench.run.provenance import now
-from harmbench.run.store import SCHEMA, RunFolder
+from harmbench.run.store import SCHEMA, RunFolder, comparable
 from harmbench.stats.bootstrap import interval
 from harmbench.stats.ranking import Contender, Standing, gate_then_goal
 
-_MUST_AGREE = (
-    "benchmark",
-    "data",
-    "split_digest",
-    "metrics",
-    "extractor",
-    "evaluators",
-    "splits",
-    "uncertainty",
-    "seed",
-)
 REFERENCE = "none"
 
 Key = tuple[str, str, str]
 """Metric, scope, scope value."""
 
 
-def build(folders: Sequence[Path], methods: Sequence[str] = ()) -> Board:
+def build(folders: Sequence[Path], methods: Sequence[str] = (), keys: Sequence[str] = ()) -> Board:
     """Collect a leaderboard.
 
     Parameters
@@ -46,6 +35,8 @@ def build(folders: Sequence[Path], methods: Sequence[str] = ()) -> Board:
         Run folders; all must share benchmark, data, split, metrics and settings.
     methods : sequence of str, optional
         Only these methods (references and controls stay): ranks are worked out anew among them.
+    keys : sequence of str, optional
+        Cells that count where a method was recorded more than once (its code changed in between); else the last one.
 
     Raises
     ------
@@ -61,7 +52,8 @@ def build(folders: Sequence[Path], methods: Sequence[str] = ()) -> Board:
             raise UsageError(
                 f"{run.path} was written by a newer harmbench (schema {plan['schema']}); update harmbench."
             )
-        different = [k for k in _MUST_AGREE if plan.get(k) != plans[0].get(k)]
+        one, other = comparable(plan), comparable(plans[0])
+        different = [k for k in sorted(one.keys() | other.keys()) if k != "harmbench" and one.get(k) != other.get(k)]
         if different:
             raise UsageError(
                 f"{run.path} cannot stand on one board with {runs[0].path}; they differ in: {', '.join(different)}."
@@ -70,7 +62,9 @@ def build(folders: Sequence[Path], methods: Sequence[str] = ()) -> Board:
     cells: dict[str, dict[int, tuple[RunFolder, dict[str, Any]]]] = defaultdict(dict)
     for run in runs:
         for record in run.records().values():
-            cells[record["method"]][record["repeat"]] = (run, record)
+            here = cells[record["method"]]
+            if record["repeat"] not in here or record["key"] in keys or here[record["repeat"]][1]["key"] not in keys:
+                here[record["repeat"]] = (run, record)
     if not cells:
         raise DataError("no cell has been recorded.", file=runs[0].path, remedy="Run again; it continues.")
     definitions = {m["name"]: m for m in plan["metrics"]}
@@ -178,6 +172,8 @@ def _row(
         row.flags.append("uses label")
     if row.audit.get("label_leak"):
         row.flags.append("leak caught")
+    if plan["data"].get("confounded"):
+        row.flags.append("confounded")
     if any(plan["dataset"]["name"] in stage["pretrained_on"] for stage in first["stages"]):
         row.flags.append(f"pretrained on {plan['dataset']['name']}")
     return row, values
@@ -246,7 +242,7 @@ def _rank(
         one = contender(method)
         if row.section == "ranked" and (one is None or reference is None):
             row.section = "not ranked"
-            row.reason = f"'{gate}' or '{goal}' could not be computed" if reference else f"'{REFERENCE}' did not run"
+            row.reason = _missing(REFERENCE if reference is None else method, figures, (gate, goal))
         elif row.section == "ranked" and one is not None:
             field.append(one)
         elif one is not None and reference is not None:
@@ -259,6 +255,18 @@ def _rank(
         row.rank, row.difference, row.reason = standing.rank, standing.difference, standing.reason
         if not standing.passed:
             row.section = "below the gate"
+
+
+def _missing(method: str, figures: Mapping[str, Mapping[Key, MetricValue]], metrics: Sequence[str]) -> str:
+    """Why a method cannot be ranked or compared with."""
+    if not figures.get(method):
+        return f"'{method}' did not run"
+    for metric in metrics:
+        value = figures[method].get((metric, "overall", ""))
+        if value is None or not math.isfinite(value.value):
+            why = f": {value.note}" if value is not None and value.note else ""
+            return f"'{metric}' of '{method}' could not be computed{why}"
+    return ""
 
 
 def _standings(
@@ -276,10 +284,12 @@ def _standings(
 
 def _warnings(rows: Sequence[Row], plan: Mapping[str, Any]) -> list[str]:
     found = list(plan["data"]["notes"])
-    canaries = [r for r in rows if r.role == "canary" and r.status == "ok"]
+    canaries = [r for r in rows if r.role == "canary"]
     for row in canaries:
-        if not row.audit.get("label_leak"):
+        if row.status == "ok" and not row.audit.get("label_leak"):
             found.append(f"QC FAILED: the canary '{row.method}' leaks labels and was not caught; trust nothing here.")
+    if not any(row.audit.get("label_leak") for row in canaries):
+        found.append("INCOMPLETE: no leaking canary was run and caught here, so nothing shows that leaks are found.")
     for row in rows:
         if row.role == "method" and row.audit.get("label_leak"):
             found.append(f"'{row.method}' leaks: its test rows depend on the labels of test rows.")

@@ -99,12 +99,14 @@ def caption(board: Board) -> list[str]:
 def explanation(board: Board) -> list[str]:
     """How to read the table, with the definitions of its figures and their versions."""
     signal, goal = board.definitions[board.ranking["gate"]], board.definitions[board.ranking["goal"]]
+    margin = "minus that of `none`" if signal.direction == "max" else "of `none` minus the method's"
+    better = {"min": "smaller", "max": "larger"}[goal.direction]
     shown = [goal, signal] + [
         board.definitions[n] for n in ("auc_pooled", "manufacturer_auc_tree") if n in board.definitions
     ]
     return [
-        f"Gate: the lower 95 % bound of {signal.label} minus that of `none` lies above −{board.ranking['delta']:g}. "
-        f"Methods that pass are ordered by {goal.label} (smaller is better); a rank such as 1–3 means that the data "
+        f"Gate: the lower 95 % bound of {signal.label} {margin} lies above −{board.ranking['delta']:g}. "
+        f"Methods that pass are ordered by {goal.label} ({better} is better); a rank such as 1–3 means that the data "
         "cannot tell them apart.",
         "Intervals are 95 %, from patient bootstrap on out-of-fold values, the same resamples for every method.",
         *(f"{d.label} (version {d.version}): {d.definition}." for d in shown),
@@ -172,13 +174,13 @@ def as_csv(board: Board) -> str:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(
-        ["benchmark", "benchmark_version", "data_revision", "synthetic", "method", "role", "section", "rank_best",
-         "rank_worst", "metric", "metric_version", "scope", "scope_value", "value", "low", "high", "n", "p_value",
-         "note"]
+        ["benchmark", "benchmark_version", "data_revision", "synthetic", "method", "role", "section", "flags",
+         "rank_best", "rank_worst", "metric", "metric_version", "scope", "scope_value", "value", "low", "high", "n",
+         "p_value", "note"]
     )  # fmt: skip
     for row in board.rows:
         head = [board.benchmark, board.benchmark_version, board.data["revision"], board.synthetic]
-        head += [row.method, row.role, row.section, *(row.rank or ("", ""))]
+        head += [row.method, row.role, row.section, "; ".join(row.flags), *(row.rank or ("", ""))]
         parts = [("overall", {m: {"": f} for m, f in row.overall.items()}), ("manufacturer", row.manufacturer)]
         parts += [("pair", row.pair), ("other", row.other)]
         for scope, metrics in parts:

@@ -5,6 +5,7 @@ Values are NumPy arrays without pickle, with the key's parts beside them so that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -84,7 +85,8 @@ class Cache:
         except FileNotFoundError:
             return None
         except Exception:  # a truncated or foreign file raises many types; none of them may stop a run
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             return None
 
     def put(self, kind: str, key: Mapping[str, Any], **arrays: npt.NDArray[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -45,7 +45,6 @@ class _Task:
     image: Component | None
     fitted: Any
     extractor: Component
-    seed: int
     files: tuple[str, ...]
 
 
@@ -57,9 +56,11 @@ def _extract_one(task: _Task, sample: Sample) -> tuple[tuple[str, ...], Floats, 
     if task.image is None:
         filtered = original(image)
     else:
-        harmonizer = task.fitted or _built(task.image.spec.target, canonical(task.image.params))
+        harmonizer = task.fitted
+        if harmonizer is None:
+            harmonizer = _built(task.image.spec.target, canonical(task.image.params))
         filtered = harmonizer.transform(image)
-    features: Features = extractor.extract([filtered], Context(seed=task.seed))
+    features: Features = extractor.extract([filtered], Context())  # extraction is deterministic: no seed of the run
     values = np.asarray(features.values, dtype=np.float64)
     if features.samples != (sample.id,) or values.shape != (1, len(features.names)):
         raise PluginError(
@@ -144,8 +145,8 @@ def extract(
             label_free = ImageSet(
                 training.name, tuple(_withhold(s, image) for s in training.samples), images.reader, images.classes
             )
-            fitted = harmonizer.fit(label_free, Context(seed=seed))
-            fit_key = digest([[images.reader.digest(s), s.manufacturer] for s in training.samples] + [seed])
+            fitted = harmonizer.fit(label_free, Context(seed=seed)) or harmonizer
+            fit_key = digest([seed, *([images.reader.digest(s), asdict(s)] for s in label_free.samples)])
     shared["fit"] = fit_key
     keys = [{**shared, "sample": images.reader.digest(sample)} for sample in images.samples]
     rows: list[Floats | None] = [None] * len(images)
@@ -161,7 +162,7 @@ def extract(
     missing = [i for i, row in enumerate(rows) if row is None]
     done = len(images) - len(missing)
     progress(stage, done, len(images))
-    task = _Task(images.reader, image, fitted, extractor, seed, files)
+    task = _Task(images.reader, image, fitted, extractor, files)
     calls = (joblib.delayed(_numbered)(i, task, images.samples[i]) for i in missing)
     workers = max(1, min(n_jobs, len(missing)))
     for i, got, values, took in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls):
@@ -187,8 +188,6 @@ def _numbered(i: int, task: _Task, sample: Sample) -> tuple[int, tuple[str, ...]
 
 def _withhold(sample: Sample, image: Component) -> Sample:
     """A training sample as its method may see it: without the label, unless its spec says that it uses it."""
-    from dataclasses import replace
-
     return sample if image.spec.uses_label == "fit" else replace(sample, label="")
 
 

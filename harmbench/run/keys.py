@@ -31,7 +31,7 @@ def digest(value: Any, length: int = 32) -> str:
 
 
 @cache
-def _package_digest(module: str) -> str:
+def package_digest(module: str) -> str:
     """A hash of the files beside a component's module, so that edited code or data never meet an old cache entry."""
     found = importlib.util.find_spec(module)
     if found is None or not found.origin or not Path(found.origin).is_file():
@@ -46,6 +46,17 @@ def _package_digest(module: str) -> str:
     return hasher.hexdigest()[:16]
 
 
+def package_code(target: str) -> dict[str, str]:
+    """The digest of the whole package that a target lives in, by the package's name."""
+    package = target.partition(":")[0].partition(".")[0]
+    return {package: package_digest(package)}
+
+
+def core_code() -> str:
+    """The digest of the core: protocol, splits, statistics, runner."""
+    return package_digest("harmbench")
+
+
 @cache
 def _version(module: str) -> str:
     names = importlib.metadata.packages_distributions().get(module, [])
@@ -57,7 +68,7 @@ def named_by_content(value: Any) -> Any:
 
     What is written down holds no path, a moved file is the same file, and two files of one name are two.
     """
-    if isinstance(value, str) and ("/" in value or "\\" in value):
+    if isinstance(value, str) and (Path(value).suffix or "/" in value or "\\" in value):
         path = Path(value).expanduser()
         if path.is_file():
             return f"{path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
@@ -70,6 +81,6 @@ def component_key(spec: Spec, params: Mapping[str, Any]) -> dict[str, Any]:
         "name": spec.name,
         "version": spec.version,
         "params": {name: named_by_content(value) for name, value in params.items()},
-        "code": _package_digest(spec.target.partition(":")[0]),
+        "code": package_digest(spec.target.partition(":")[0]),
         "requires": {r.split(" ")[0]: _version(r.split(" ")[0]) for r in spec.requires},
     }

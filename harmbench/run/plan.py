@@ -10,7 +10,7 @@ from harmbench.benchmark import SECTIONS, Benchmark
 from harmbench.errors import UsageError, suggestion
 from harmbench.methods import Component, Method, component, parse_method
 from harmbench.plugins import Registry
-from harmbench.run.keys import digest
+from harmbench.run.keys import core_code, digest, package_code
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """What all cells of a run folder share (code digests included: edited code starts a new folder)."""
+        parts = (self.dataset, self.extractor, *self.evaluators)
         return {
             "benchmark": {"name": self.benchmark.name, "version": self.benchmark.version},
             "dataset": self.dataset.key(),
@@ -53,6 +54,7 @@ class Plan:
             "splits": self.benchmark.splits.model_dump(),
             "uncertainty": self.benchmark.uncertainty.model_dump(),
             "seed": self.seed,
+            "code": {"harmbench": core_code(), **{k: v for p in parts for k, v in package_code(p.spec.target).items()}},
         }
 
 
@@ -136,13 +138,35 @@ def make_plan(
         cells=(),
         seed=seed,
     )
+    _check_metrics(benchmark, plan.evaluators)
     shared = plan.identity()
     cells = tuple(
-        Cell(digest({"run": shared, "method": method.key(), "repeat": repeat}, 16), method, repeat)
+        Cell(digest({"run": shared, "method": _method_key(method), "repeat": repeat}, 16), method, repeat)
         for repeat in range(benchmark.splits.repeats)
         for method in found.values()
     )
     return Plan(**{**plan.__dict__, "cells": cells})
+
+
+def _method_key(method: Method) -> list[Any]:
+    return [[stage.key(), package_code(stage.spec.target)] for stage in method.stages]
+
+
+def _check_metrics(benchmark: Benchmark, evaluators: Sequence[Component]) -> None:
+    """Every metric has one owner, and what ranks is among them."""
+    owner: dict[str, str] = {}
+    for evaluator in evaluators:
+        for metric in evaluator.spec.metrics:
+            if metric.name in owner:
+                raise UsageError(
+                    f"Metric '{metric.name}' is given by both '{owner[metric.name]}' and '{evaluator.spec.name}'; "
+                    "leave one of them out of the benchmark."
+                )
+            owner[metric.name] = evaluator.spec.name
+    for role in ("gate", "goal"):
+        wanted = getattr(benchmark.ranking, role)
+        if wanted not in owner:
+            raise UsageError(f"ranking.{role}: no evaluator gives a metric '{wanted}'.{suggestion(wanted, owner)}")
 
 
 def _reject_unknown(settings: Settings, registry: Registry, others: Sequence[str]) -> None:

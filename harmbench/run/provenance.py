@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -54,13 +55,13 @@ def _memory_gib() -> float | None:
         return None
 
 
-def without_paths(arguments: Sequence[str]) -> list[str]:
-    """Command-line words with every absolute path cut down to its last part."""
-    words = []
-    for word in arguments:
-        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        words.append(option + equals + (Path(value).name if value.startswith(("/", "~", "\\")) else value))
-    return words
+_NAME = r"[^\s/\\'\"<>|,;\[\]()=]"
+_PATH = re.compile(rf"(?<![\w.~/\\-])(?:~|[A-Za-z]:)?[/\\](?:{_NAME}+[/\\])+({_NAME}*)")
+
+
+def without_paths(text: str) -> str:
+    """The text with every absolute path cut down to its last part."""
+    return _PATH.sub(r"\1", text)
 
 
 def environment(registry: Registry, arguments: Sequence[str] = ()) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def environment(registry: Registry, arguments: Sequence[str] = ()) -> dict[str, 
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "threads": {k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")},
-        "command": without_paths(arguments),
+        "command": [without_paths(word) for word in arguments],
         "plugins": [{"name": o.plugin, "distribution": o.distribution, "version": o.version} for o in registry.origins],
         "plugin_failures": [str(f) for f in registry.failures],
         "distributions": {

@@ -14,8 +14,8 @@ import numpy as np
 
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
-from harmbench.design import check_design
-from harmbench.errors import DataError, HarmbenchError, UsageError
+from harmbench.design import check_design, confounded
+from harmbench.errors import DataError, UsageError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
@@ -98,11 +98,19 @@ def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]
         progress=options.progress,
     )
     images: ImageSet = component.build().load(context)
-    notes = [*images.notes, *check_design(images.samples, images.classes, allow_confounded=options.allow_confounded)]
-    facts = []
+    notes = list(images.notes)
+    notes += check_design(
+        images.samples,
+        images.classes,
+        allow_confounded=options.allow_confounded,
+        file=images.file or None,
+        rows=images.rows or None,
+    )
+    facts: list[Any] = [list(images.classes)]
     for i, sample in enumerate(images.samples):
         content = images.reader.digest(sample)
-        facts.append([sample.id, content, sample.manufacturer, sample.patient, sample.label, sample.pair, sample.split])
+        # Contents count, not where they lie.
+        facts.append([content, {**dataclasses.asdict(sample), "image": "", "mask": ""}])
         options.progress("read", i + 1, len(images))
     return images, digest(facts, 16), notes
 
@@ -118,9 +126,10 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     for part in (plan.dataset, plan.extractor, *plan.evaluators):
         if needed := missing_requirements(part.spec):
             raise UsageError(
-                f"'{part.spec.name}' needs {', '.join(needed)}, which is not installed; `harmbench doctor` lists what is "
-                "missing."
+                f"'{part.spec.name}' needs {', '.join(needed)}, which is not installed; `harmbench doctor` lists what "
+                "is missing."
             )
+        part.build()  # a parameter out of its range is an error now, not after an hour
     images, revision, notes = load_images(plan, options)
     scored = images.subset([i for i, s in enumerate(images.samples) if s.split != "paired"])
     folds = {
@@ -181,6 +190,7 @@ def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan)
         "counts": counts,
         "batch_unit": plan.dataset.spec.batch_unit,
         "licence": plan.dataset.spec.licence,
+        "confounded": confounded(scored),
         "notes": list(notes),
     }
 
@@ -193,7 +203,7 @@ def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> 
             "stage": s.spec.stage,
             "params": s.key()["params"],
             "distribution": str(registry.harmonizers.origin(s.spec.name)),
-            "pretrained_on": list(s.spec.pretrained_on),
+            "pretrained_on": list(_pretrained_on(s)),
         }
         for s in cell_method.stages
     ]
@@ -207,6 +217,14 @@ def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> 
         "seed": plan.seed,
         "finished": now(),
     }
+
+
+def _pretrained_on(stage: Component) -> tuple[str, ...]:
+    """What the component says of the very weights it was given, else what its spec says."""
+    try:
+        return tuple(getattr(stage.build(), "pretrained_on", stage.spec.pretrained_on))
+    except Exception:  # it cannot be built, which its cell reports
+        return tuple(stage.spec.pretrained_on)
 
 
 def _run_cells(
@@ -243,12 +261,12 @@ def _run_cells(
             keep(Outcome(cell.key, cell.method.name, "not_installed", text))
             continue
         try:
+            for stage in cell.method.stages:
+                stage.build()  # a wrong file or parameter costs this method, and no extraction
             fold_tables, seconds = tables.of(cell.method.image, folds[cell.repeat])
-        except DataError:
-            raise  # the images are at fault, not the method
         except Exception as error:
-            if cell.method.image is None and not isinstance(error, HarmbenchError):
-                raise
+            if cell.method.image is None and isinstance(error, DataError):
+                raise  # the images are at fault, not the method
             keep(failure(Outcome(cell.key, cell.method.name, "failed"), error))
             continue
         jobs.append(

@@ -29,6 +29,7 @@ from harmbench.errors import DataError, UsageError
 from harmbench.results import MetricValue
 from harmbench.run.cache import write_atomically
 from harmbench.run.execute import Outcome
+from harmbench.run.provenance import without_paths
 from harmbench.splits import Fold
 
 SCHEMA = 1
@@ -56,6 +57,13 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
 
     table = pq.read_table(path)
     return {name: np.asarray(table.column(name).to_pylist()) for name in table.column_names}
+
+
+def comparable(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What must agree for figures to be compared: not titles, notes, or how they are ranked."""
+    kept = {k: v for k, v in plan.items() if k not in ("title", "ranking")}
+    kept["data"] = {k: v for k, v in plan.get("data", {}).items() if k not in ("notes", "licence")}
+    return kept
 
 
 class RunFolder:
@@ -103,7 +111,7 @@ class RunFolder:
             old = self.plan
             if old.get("schema", 0) > SCHEMA:
                 raise UsageError(f"{self.path} was written by a newer harmbench (schema {old['schema']}); update.")
-            different = [k for k in plan if k != "harmbench" and old.get(k) != plan[k]]
+            different = [k for k in plan if comparable(old).get(k) != comparable(plan).get(k)]
             if different:
                 raise UsageError(
                     f"{self.path} holds another run (different: {', '.join(different)}). Choose another --out."
@@ -174,14 +182,14 @@ class RunFolder:
                 columns |= {name: scored.values[:, j] for j, name in enumerate(scored.features)}
                 write_atomically(folder / "features.parquet", parquet_bytes(_anonymous(columns, key)))
         if outcome.log:
-            write_atomically(folder / "log.txt", outcome.log.encode())
+            write_atomically(folder / "log.txt", without_paths(outcome.log).encode())
         record = {
             "schema": SCHEMA,
             "key": outcome.key,
             **facts,
             "status": outcome.status,
-            "error": outcome.error,
-            "details": outcome.details,
+            "error": without_paths(outcome.error),
+            "details": without_paths(outcome.details),
             "seconds": round(outcome.seconds, 3),
             "audit": dict(outcome.audit),
             "not_applicable": dict(outcome.not_applicable),
@@ -210,6 +218,7 @@ class RunFolder:
         """The last whole record of every cell, by key."""
         found: dict[str, dict[str, Any]] = {}
         for record in self._lines():
+            found.pop(record["key"], None)  # so that the order is that of the last time
             found[record["key"]] = record
         return found
 

@@ -83,13 +83,30 @@ def test_a_misspelt_hook_is_an_error_not_silence(install):
     assert any("register_harmoniser" in str(f) for f in build_registry().failures)
 
 
-def test_a_name_claimed_twice_is_refused_for_both_and_names_both(install):
+def test_a_name_claimed_by_two_strangers_is_refused_for_both_and_names_both(install):
+    install("one_mine", GOOD.format(name="mine", module="one_mine"))
+    install("two_mine", GOOD.format(name="mine", module="two_mine"))
+    registry = build_registry()
+    with pytest.raises(UsageError, match=r"both dist-of-one_mine 2.5 and dist-of-two_mine 2.5"):
+        registry.harmonizers.get("mine")
+    assert any("already registered by dist-of-one_mine" in str(f) for f in registry.failures)
+    assert registry.harmonizers.get("none")
+
+
+def test_a_stranger_cannot_take_a_built_ins_name_away(install):
     install("one_combat", GOOD.format(name="combat", module="one_combat"))
     registry = build_registry()
-    with pytest.raises(UsageError, match=r"both harmbench .* and dist-of-one_combat 2.5"):
-        registry.harmonizers.get("combat")
-    assert any("already registered by harmbench" in str(f) for f in registry.failures)
-    assert registry.harmonizers.get("none")
+    assert registry.harmonizers.origin("combat").plugin == "builtin"
+    assert registry.harmonizers.get("combat").target.startswith("harmbench_builtin")
+    assert any("dist-of-one_combat" in str(f) and "the built-in keeps the name" in str(f) for f in registry.failures)
+
+
+def test_a_hook_written_as_a_generator_that_fails_is_reported(install):
+    head = "from harmbench import HarmonizerSpec, hookimpl\n@hookimpl\ndef register_harmonizers():\n"
+    install("generating", head + "    yield HarmonizerSpec(name='Bad Name', target='a:b', version='1')")
+    registry = build_registry()
+    assert registry.harmonizers.get("combat")
+    assert any("generating" in str(f) for f in registry.failures)
 
 
 def test_strict_mode_raises_at_the_first_failure(install, monkeypatch):

@@ -95,3 +95,12 @@ def test_the_digest_tells_two_splits_apart():
         for k, s in ((5, 0), (5, 1), (4, 0))
     }
     assert len(digests) == 3
+
+
+def test_leaving_a_manufacturer_out_respects_a_given_hold_out():
+    many = samples(split=lambda p: "test" if p % 3 == 0 else "train")
+    folds = make_folds(many, folds=5, repeat=0, seed=0, leave_one_manufacturer_out=True)
+    assert len(folds) == 3
+    for fold in folds:
+        assert {many[i].split for i in fold.train} == {"train"}
+        assert {many[i].split for i in fold.test} == {"test"}

@@ -116,3 +116,34 @@ def test_the_board_says_synthetic_wherever_it_is_shown(go):
 )
 def test_numbers_for_people(value, text):
     assert render.number(value) == text
+
+
+def test_a_board_without_a_caught_canary_says_so(go):
+    assert any("no leaking canary" in w for w in build([go("center")]).warnings)
+    assert not any("no leaking canary" in w for w in build([go("center", "leaky-combat", out="b")]).warnings)
+
+
+def test_a_board_shows_the_wanted_version_of_a_method_that_was_recorded_twice(go):
+    folder = go("center")
+    records = folder / "records.jsonl"
+    import json
+    import shutil
+
+    old = next(json.loads(line) for line in records.read_text().splitlines() if '"method": "center"' in line)
+    shutil.copytree(folder / "cells" / old["key"], folder / "cells" / "othercode")
+    records.write_text(records.read_text() + json.dumps({**old, "key": "othercode", "seconds": 77.0}) + "\n")
+    assert by_name(build([folder]))["center"].seconds == 77.0
+    assert by_name(build([folder], keys=[old["key"]]))["center"].seconds == old["seconds"]
+
+
+def test_a_reference_whose_metric_is_missing_is_not_said_to_be_absent(go):
+    folder = go("center")
+    from harmbench.run.store import RunFolder, parquet_bytes, read_parquet
+
+    run = RunFolder(folder)
+    key = next(k for k, r in run.records().items() if r["method"] == "none")
+    columns = read_parquet(run.cell(key) / "metrics.parquet")
+    columns["value"] = [float("nan")] * len(columns["value"])
+    (run.cell(key) / "metrics.parquet").write_bytes(parquet_bytes(columns))
+    reason = by_name(build([folder]))["center"].reason
+    assert "'class_gap' of 'none' could not be computed" in reason

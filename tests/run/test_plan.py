@@ -107,3 +107,17 @@ def test_every_shipped_benchmark_plans():
         assert p.benchmark.name == name
         declared = {m.name for e in p.evaluators for m in e.spec.metrics}
         assert {p.benchmark.ranking.gate, p.benchmark.ranking.goal} <= declared
+
+
+@pytest.mark.parametrize("role", ["gate", "goal"])
+def test_ranking_by_an_unknown_metric_is_an_error_before_anything_runs(tiny_benchmark, tiny_registry, role):
+    with pytest.raises(UsageError, match=rf"ranking\.{role}: no evaluator gives a metric 'gab'.*Did you mean 'gap'"):
+        plan(tiny_benchmark, tiny_registry, (), [f"ranking.{role}=gab"])
+
+
+def test_two_evaluators_cannot_give_one_metric(tiny_benchmark, tiny_registry):
+    tiny_benchmark.write_text(
+        tiny_benchmark.read_text().replace('name = "gap"\n', 'name = "gap"\n[[evaluators]]\nname = "gap"\n', 1)
+    )
+    with pytest.raises(UsageError, match="Metric 'gap' is given by both"):
+        plan(tiny_benchmark, tiny_registry)

@@ -257,3 +257,104 @@ def test_kill_9_and_ctrl_c_leave_a_usable_folder_and_the_next_call_goes_on(tiny_
     result = json.loads(done.stdout)
     assert (result["kept"], result["ran"]) == (2, 1)
     assert done.returncode == 2
+
+
+def test_a_changed_covariate_is_changed_data(tiny_registry, tiny_benchmark):
+    from harmbench.run.run import load_images
+
+    plan = make_plan(load_benchmark(str(tiny_benchmark)), tiny_registry)
+    revision = load_images(plan, Options())[1]
+    import dataclasses
+
+    import tiny_plugin
+
+    original = tiny_plugin.Tiny.load
+
+    def older(self, context):
+        found = original(self, context)
+        samples = tuple(dataclasses.replace(s, covariates={"age": 40.0}) for s in found.samples)
+        return dataclasses.replace(found, samples=samples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["tiny_plugin"].Tiny, "load", older)
+        assert load_images(plan, Options())[1] != revision
+
+
+def test_ranking_changes_no_figure_and_stays_in_the_folder(go):
+    first = go("center")
+    again = go("center", sets=["ranking.delta=0.5"])
+    assert (again.ran, again.kept) == (0, 2)
+    assert RunFolder(first.folder).plan["ranking"]["delta"] == 0.5
+
+
+def test_a_method_whose_image_stage_says_the_data_are_wrong_does_not_stop_the_others(go, tmp_path):
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"no kernels in here")
+    summary = go(f"ssl-kernel[kernels={bad}]", "center")
+    assert status(summary)["center"] == "ok"
+    failed = next(r for r in summary.records.values() if r["status"] == "failed")
+    assert "bad.safetensors" in failed["error"]
+
+
+def test_no_absolute_path_is_written_anywhere(go, tmp_path):
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"no kernels in here")
+    arguments = ["harmbench", "run", "--set", f"ssl-kernel.kernels={bad}", "-m", f"ssl-kernel[kernels={bad}]+none"]
+    summary = go(f"ssl-kernel[kernels={bad}]", "crashes", arguments=arguments)
+    for file in summary.folder.rglob("*"):
+        if file.suffix in (".json", ".jsonl", ".md", ".csv", ".txt"):
+            text = file.read_text()
+            assert str(tmp_path) not in text, file.name
+            assert str(Path(__file__).parents[2]) not in text, file.name
+
+
+def test_kernels_replaced_under_the_same_name_are_other_kernels(tiny_registry, tmp_path, monkeypatch):
+    from harmbench.methods import parse_method
+
+    monkeypatch.chdir(tmp_path)
+    keys = []
+    for content in (b"1", b"2"):
+        Path("mine.safetensors").write_bytes(content)
+        keys.append(str(parse_method("ssl-kernel[kernels=mine.safetensors]", tiny_registry).key()))
+    assert keys[0] != keys[1]
+
+
+def test_leaving_a_manufacturer_out_is_up_to_the_parameters(go):
+    """ComBat with unseen=pooled takes rows of a manufacturer that it has not seen."""
+    from harmbench.methods import parse_method
+    from harmbench.plugins import build_registry
+    from harmbench.run.execute import handles_unseen
+
+    registry = build_registry()
+    assert not handles_unseen(parse_method("combat", registry).features[0])
+    assert handles_unseen(parse_method("combat[unseen=pooled]", registry).features[0])
+
+
+def test_peak_memory_is_that_of_the_cell():
+    from harmbench.run.execute import forget_peak_memory, peak_memory_mb
+
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("this system cannot start a new peak")
+    block = np.ones(30_000_000)
+    high = peak_memory_mb()
+    del block
+    forget_peak_memory()
+    assert peak_memory_mb() < high - 100
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("--data=/home/ann/x/manifest.csv", "--data=manifest.csv"),
+        ("ssl-kernel.kernels=/tmp/a/b.safetensors", "ssl-kernel.kernels=b.safetensors"),
+        ('File "/usr/lib/python3/x.py", line 3', 'File "x.py", line 3'),
+        ("~/data/m.csv", "m.csv"),
+        (r"C:\Users\ann\m.csv", "m.csv"),
+        ("images/p1.png and 1/2, a / b", "images/p1.png and 1/2, a / b"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+    ],
+)
+def test_absolute_paths_are_cut_down_to_their_last_part(text, expected):
+    from harmbench.run.provenance import without_paths
+
+    assert without_paths(text) == expected

@@ -85,6 +85,11 @@ class Combat:
         self.unseen = unseen
         self._fitted: tuple[engine.Fitted, tuple[Code, ...], tuple[str, ...]] | None = None
 
+    @property
+    def handles_unseen_manufacturer(self) -> bool:
+        """With these parameters."""
+        return self.unseen == "pooled"
+
     def fit(self, table: FeatureTable, context: Context) -> Combat:
         """Learn from these rows only; an earlier fit is forgotten.
 

@@ -68,9 +68,15 @@ class SslKernel:
         self.reduce = reduce
         self.names = (reduce,) if reduce in ("l2", "mean") else tuple(f"k{number:0{width}d}" for number in numbers)
 
-    def digest(self) -> str:
-        """A hash of the kernels in use; belongs into a cache key, because a path says nothing about the content."""
+    def fingerprint(self) -> str:
+        """A hash of the kernels in use, for the cache key: a path says nothing about the content."""
         return self.kernels.digest()
+
+    @property
+    def pretrained_on(self) -> tuple[str, ...]:
+        """The data set that the kernels were trained on, as their file says."""
+        data = self.kernels.provenance.get("data", {})
+        return (str(data["name"]),) if data.get("name") else ()
 
     def fit(self, images: ImageSet, context: Context) -> Self:
         """Nothing is learnt here: the kernels are fixed."""
