@@ -261,7 +261,7 @@ def test_nothing_is_printed() -> None:
     # It would warn that SumAverage is twice JointAverage.
     script = (
         "import numpy as np\n"
-        "from harmbench.data import Context, FilteredImage\n"
+        "from harmbench import Context, FilteredImage\n"
         "from harmbench_builtin.extractors.pyradiomics import PyRadiomics\n"
         "mask = np.zeros((9, 9), bool); mask[2:7, 2:7] = True\n"
         "maps = np.arange(81.0).reshape(1, 9, 9)\n"
