@@ -108,6 +108,27 @@ class FilteredImage:
             )
 
 
+@dataclass(frozen=True)
+class FilterBank:
+    """An image stage that is a plain filter: map k is the correlation of the pixels with kernel k, plus its bias.
+
+    Stride 1, reflect padding ((k-1)//2 before, k//2 after), float64. An extractor that knows this need not make maps.
+
+    Parameters
+    ----------
+    pixels : float64 (H, W)
+        The image as the filter sees it.
+    kernels : float64 (K, h, w)
+    bias : float64 (K,)
+    names : tuple of str, length K
+    """
+
+    pixels: Floats
+    kernels: Floats
+    bias: Floats
+    names: tuple[str, ...]
+
+
 class Reader(Protocol):
     """How an image set finds pixels. Must survive pickling (images are read in worker processes)."""
 

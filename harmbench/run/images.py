@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from harmbench.components import Context
-from harmbench.data import Features, FeatureTable, FilteredImage, Floats, Image, ImageSet, Reader, Sample
+from harmbench.data import Features, FeatureTable, FilterBank, FilteredImage, Floats, Image, ImageSet, Reader, Sample
 from harmbench.errors import DataError, PluginError
 from harmbench.methods import Component
 from harmbench.plugins import load_files
@@ -53,14 +53,10 @@ def _extract_one(task: _Task, sample: Sample) -> tuple[tuple[str, ...], Floats, 
     extractor = _built(task.extractor.spec.target, canonical(task.extractor.params))
     image = task.reader.read(sample)
     start = time.process_time()
-    if task.image is None:
-        filtered = original(image)
-    else:
-        harmonizer = task.fitted
-        if harmonizer is None:
-            harmonizer = _built(task.image.spec.target, canonical(task.image.params))
-        filtered = harmonizer.transform(image)
-    features: Features = extractor.extract([filtered], Context())  # extraction is deterministic: no seed of the run
+    harmonizer = task.fitted
+    if harmonizer is None and task.image is not None:
+        harmonizer = _built(task.image.spec.target, canonical(task.image.params))
+    features = _features(image, harmonizer, extractor)
     values = np.asarray(features.values, dtype=np.float64)
     if features.samples != (sample.id,) or values.shape != (1, len(features.names)):
         raise PluginError(
@@ -76,6 +72,23 @@ def _extract_one(task: _Task, sample: Sample) -> tuple[tuple[str, ...], Floats, 
             remedy="Look at the image and its mask (one grey level? one pixel?); leave the sample out if it is broken.",
         )
     return tuple(features.names), values[0], time.process_time() - start
+
+
+def _features(image: Image, harmonizer: Any, extractor: Any) -> Features:
+    """The features of one image. Maps of a plain filter bank are not made where the extractor can do without."""
+    context = Context()  # extraction is deterministic: it gets no seed of the run
+    if harmonizer is None:
+        return cast(Features, extractor.extract([original(image)], context))
+    if hasattr(harmonizer, "linear") and hasattr(extractor, "extract_linear"):
+        bank: FilterBank | None = harmonizer.linear(image)
+        if bank is not None:
+            return cast(
+                Features,
+                extractor.extract_linear(
+                    image.sample, bank.pixels, bank.kernels, bank.bias, bank.names, image.mask, image.spacing, context
+                ),
+            )
+    return cast(Features, extractor.extract([harmonizer.transform(image)], context))
 
 
 @dataclass(frozen=True)

@@ -358,3 +358,28 @@ def test_absolute_paths_are_cut_down_to_their_last_part(text, expected):
     from harmbench.run.provenance import without_paths
 
     assert without_paths(text) == expected
+
+
+def test_a_plain_filter_is_handed_to_an_extractor_that_fuses_it_and_maps_to_one_that_does_not(tiny_registry):
+    from harmbench.data import Features, Image
+    from harmbench.methods import parse_method
+    from harmbench.run.images import _features
+
+    image = Image("s", np.random.default_rng(0).uniform(0, 255, (12, 12)).astype(np.float32), np.ones((12, 12), bool))
+
+    class Plain:
+        def extract(self, images, context):
+            return Features(("s",), images[0].names, images[0].maps.mean(axis=(1, 2))[None])
+
+    class Fusing(Plain):
+        def extract_linear(self, sample, pixels, kernels, bias, names, mask, spacing, context):
+            assert mask is image.mask and sample == "s" and kernels.shape[0] == len(names)
+            return Features((sample,), names, np.full((1, len(names)), 7.0))
+
+    def run(method, extractor):
+        return _features(image, parse_method(method, tiny_registry).image.build(), extractor)
+
+    assert np.all(run("ssl-kernel", Fusing()).values == 7)
+    assert run("ssl-kernel", Plain()).values.std() > 0
+    assert run("ssl-kernel[reduce=l2]", Fusing()).names == ("l2",)  # not a plain filter
+    assert run("lazy", Fusing()).names == ("lazy",)  # does not say that it is one

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from harmbench.components import Context
-from harmbench.data import FilteredImage, Floats, Image, ImageSet
+from harmbench.data import FilterBank, FilteredImage, Floats, Image, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench.seeding import rng
 from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
@@ -95,6 +95,12 @@ class SslKernel:
         except DataError as error:
             raise DataError(f"sample '{image.sample}': {error.problem}", remedy=error.remedy) from error
         return FilteredImage(image.sample, _reduced(maps, self.reduce), self.names, image.mask, image.spacing)
+
+    def linear(self, image: Image) -> FilterBank | None:
+        """The filter itself instead of its maps, where the maps are left as they are."""
+        if self.reduce in ("l2", "mean"):
+            return None
+        return FilterBank(self.kernels.prepare(image.pixels), self.kernels.weight, self.kernels.bias, self.names)
 
 
 class RandomKernel(SslKernel):
