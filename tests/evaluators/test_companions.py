@@ -205,6 +205,14 @@ def test_features_that_got_worse_are_counted_and_listed():
     assert again.tables["features_worse"]["after"][0] == pytest.approx(listed["after"][0], abs=0.01)
 
 
+def test_features_that_cannot_be_compared_inside_a_label_are_not_counted_as_not_worse():
+    t = table(80, 4, prevalence=(0.0, 1.0))  # each manufacturer has a label of its own
+    changed = t.with_values(t.values + 3.0 * (t.manufacturer == "GE")[:, None])
+    result = replace(cross_validated(t, lomo=False), scored=changed)
+    found = value(Integrity().evaluate(result, context(t, 10, 49)), "features_worse")
+    assert np.isnan(found.value) and "shares no label" in found.note
+
+
 def test_nothing_gets_worse_when_nothing_is_done_or_everything_is_erased():
     t = table(80, 6, shift=0.5)
     for result in (cross_validated(t, lomo=False), cross_validated(t, collapse, lomo=False)):

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
+from definition import by_definition
 
 from harmbench_builtin.evaluators import divergence
 from harmbench_builtin.evaluators.divergence import bias, divergences, jsd
-
-
-def by_definition(values: list[float], weights: list[list[int]], bins: int) -> tuple[float, int]:
-    """Divergence and effective bins of one feature: loops and fractions, no cleverness."""
-    groups = len(weights)
-    levels = sorted(set(values))
-    share = [
-        {v: Fraction(sum(w for x, w in zip(values, row, strict=True) if x == v), sum(row)) for v in levels}
-        for row in weights
-    ]
-    edges: list[float] = []
-    for k in range(1, bins):
-        mass = Fraction(0)
-        for v in levels:
-            mass += sum(s[v] for s in share) / groups
-            if mass >= Fraction(k, bins):
-                edges.append(v)
-                break
-    edges = sorted(set(edges))
-    bounds = [-math.inf, *edges, math.inf]
-    p = [[sum(s[v] for v in levels if low < v <= high) for low, high in itertools.pairwise(bounds)] for s in share]
-    mean = [sum(column) / groups for column in zip(*p, strict=True)]
-
-    def entropy(q: list[Fraction]) -> float:
-        return -sum(float(x) * math.log2(x) for x in q if x > 0)
-
-    d = entropy(mean) - sum(entropy(q) for q in p) / groups
-    return d / math.log2(groups), sum(x > 0 for x in mean)
 
 
 def one_hot(code: np.ndarray, groups: int) -> np.ndarray:

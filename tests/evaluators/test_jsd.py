@@ -154,3 +154,20 @@ def test_the_conservative_interval_covers_the_truth_at_least_nominally():
             low, high = np.quantile(found.replicates, (0.025, 0.975))
             covered += bool(low <= truth <= high)
         assert covered >= 35  # .95 of 40 is 38, with a standard error of 1.4
+
+
+def test_manufacturers_of_one_class_leave_a_conditional_value_and_a_note():
+    """A has label 1 only and B label 0 only: no pair of them inside a label, and everything else is there."""
+    t = table(200, 4, shift=0.6, manufacturers=("A", "B", "C", "D"), prevalence=(1.0, 0.0, 0.5, 0.5))
+    result = cross_validated(t, lomo=False)
+    found = Jsd().evaluate(result, context(result.scored, 100, 99))
+    whole = value(found, "jsd_conditional")
+    parts = [value(found, "jsd_conditional", "manufacturer", name) for name in "ABCD"]
+    assert whole.value == pytest.approx(np.mean([part.value for part in parts])) and whole.value > 0.02
+    assert whole.replicates is not None and np.isfinite(whole.replicates).all() and whole.p_value == pytest.approx(0.01)
+    low, high = np.quantile(whole.replicates, (0.025, 0.975))
+    assert low <= whole.value <= high
+    assert "label 0 left out for A" in whole.note and "label 1 left out for B" in whole.note
+    apart = value(found, "jsd_conditional", "pair", "A|B")
+    assert np.isnan(apart.value) and apart.note.startswith("A|B: no label with rows on both sides")
+    assert np.isfinite(value(found, "jsd_corrected", "pair", "A|B").value)

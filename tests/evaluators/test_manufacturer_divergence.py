@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from definition import by_definition
 
 from builders import table
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
-from harmbench_builtin.evaluators.divergence import jsd
-from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence, contrasts
+from harmbench_builtin.evaluators.divergence import divergences, jsd
+from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence, among_present, contrasts
 
 
 def overall(engine: ManufacturerDivergence, form: str) -> tuple[float, float]:
@@ -164,12 +167,113 @@ def test_replicates_of_ones_are_the_estimate_over_each_set_of_features():
 def test_a_label_that_one_manufacturer_lacks_is_left_out_and_named():
     t = table(120, 5, shift=1.0, prevalence=(0.5, 0.0))
     engine = ManufacturerDivergence(t)
-    assert engine.empty_strata == ["Philips has no rows with label 1"]
+    assert engine.left_out == [
+        "label 1 left out for Philips (no such rows)",
+        "label 1 left out for GE (no other manufacturer has such rows)",
+    ]
     only = t.rows(t.label == 0)
     alone = ManufacturerDivergence(replace(only, label=np.zeros(len(only), dtype=int)))
     np.testing.assert_allclose(
         engine.estimate("conditional", p_values=False).raw, alone.estimate("marginal", p_values=False).raw
     )
+
+
+def two_of_one_class(n: int, p: int, seed: int = 0, **effect: float) -> FeatureTable:
+    """A has label 1 only, B label 0 only, C and D both."""
+    return table(n, p, seed, manufacturers=("A", "B", "C", "D"), prevalence=(1.0, 0.0, 0.5, 0.25), **effect)  # type: ignore[arg-type]
+
+
+def in_fractions(t: FeatureTable, j: int, label: int, one: str, others: Sequence[str]) -> float:
+    """Divergence of feature j inside a label: one manufacturer against the balanced mixture of these others."""
+    rows = t.label == label
+    maker = t.manufacturer[rows].tolist()
+    size = {name: maker.count(name) for name in others}
+    own = [int(name == one) for name in maker]
+    rest = [Fraction(1, size[name] * len(others)) if name in size else Fraction(0) for name in maker]
+    return by_definition(t.values[rows, j].tolist(), [own, rest], 10)[0]
+
+
+def test_a_manufacturer_of_one_class_costs_the_others_no_label():
+    """In each label a manufacturer stands against the balanced mixture of the others that have it."""
+    t = two_of_one_class(90, 4, shift=0.4)
+    t = t.with_values(np.round(t.values, 1))  # ties
+    estimate = ManufacturerDivergence(t).estimate("conditional", p_values=False)
+    against = {
+        "A": {1: "CD"},
+        "B": {0: "CD"},
+        "C": {0: "BD", 1: "AD"},
+        "D": {0: "BC", 1: "AC"},
+        "A|C": {1: "C"},
+        "A|D": {1: "D"},
+        "B|C": {0: "C"},
+        "B|D": {0: "D"},
+        "C|D": {0: "D", 1: "D"},
+    }
+    for i, contrast in enumerate(contrasts("ABCD")):
+        for j in range(4):
+            expected = [
+                in_fractions(t, j, v, contrast.name[0], rest) for v, rest in against.get(contrast.name, {}).items()
+            ]
+            found = estimate.raw[i, j]
+            assert found == pytest.approx(np.mean(expected), abs=1e-12) if expected else np.isnan(found), contrast.name
+    assert [c.name for c, raw in zip(contrasts("ABCD"), estimate.raw, strict=True) if np.isnan(raw).any()] == ["A|B"]
+
+
+def test_what_is_left_out_for_whom_is_said():
+    assert ManufacturerDivergence(two_of_one_class(90, 1)).left_out == [
+        "label 0 left out for A (no such rows; the others are compared there without it)",
+        "label 1 left out for B (no such rows; the others are compared there without it)",
+    ]
+
+
+def test_a_mixture_without_an_absent_manufacturer_keeps_the_proportions_of_the_others():
+    mixtures = np.array(
+        [[[1, 0, 0, 0], [0, 0.5, 0.3, 0.2]], [[0, 1, 0, 0], [1, 0, 0, 0]], [[0, 0, 1, 0], [0, 0, 0, 1]]]
+    )
+    found, possible = among_present(mixtures, np.array([True, False, True, True]))
+    np.testing.assert_allclose(found[0], [[1, 0, 0, 0], [0, 0, 0.6, 0.4]])
+    assert possible.tolist() == [True, False, True] and (found[1:] == mixtures[1:]).all()
+    same, possible = among_present(mixtures, np.ones(4, dtype=bool))
+    assert same is mixtures and possible.all()
+
+
+def test_the_formula_uses_the_mixtures_of_each_label():
+    t = two_of_one_class(880, 3)
+    engine = ManufacturerDivergence(t)
+    assert not engine.permutation_bias
+    # 220 rows each: label 0 has B 220, C 110, D 165; label 1 has A 220, C 110, D 55.
+    bias = engine.estimate("conditional", p_values=False).bias
+    label_0 = 1 / 110 + (1 / 220 + 1 / 165) / 4
+    label_1 = 1 / 110 + (1 / 220 + 1 / 55) / 4
+    np.testing.assert_allclose(bias[2], 9 / (8 * math.log(2)) * (label_0 + label_1) / 2)  # C
+    np.testing.assert_allclose(bias[0], 9 / (8 * math.log(2)) * (1 / 220 + (1 / 110 + 1 / 55) / 4))  # A
+
+
+@pytest.mark.parametrize("n", [160, 880])
+def test_manufacturers_of_one_class_average_to_zero_without_an_effect(n: int):
+    """880 rows are corrected by the formula, 160 by permutation: both know the same mixtures."""
+    engine = ManufacturerDivergence(two_of_one_class(n, 100, seed=n, signal=1.0), draws=99)
+    assert engine.permutation_bias == (n == 160)
+    estimate = engine.estimate("conditional")
+    corrected = estimate.corrected[engine.headline].mean(axis=1)
+    # Four standard deviations over seeds; D has 10 rows with label 1 at n = 160, and reads 0.1 uncorrected.
+    assert np.abs(corrected).max() < (0.025 if n == 160 else 0.004)
+    assert estimate.raw[engine.headline].mean(axis=1).min() > (0.05 if n == 160 else 0.008)
+    assert estimate.mean_p_value is not None and estimate.mean_p_value[-1] > 0.02
+
+
+def test_where_every_manufacturer_has_every_label_each_value_is_the_mean_of_the_engine_over_labels():
+    """The unchanged case, built from `divergences` with one set of mixtures for all labels."""
+    t = table(150, 6, shift=0.4, manufacturers=("A", "B", "C"), prevalence=(0.3, 0.5, 0.7))
+    engine = ManufacturerDivergence(t)
+    one_hot = (np.arange(3)[:, None] == engine.code)[:, :, None].astype(int)
+    by_label = []
+    for v in (0, 1):
+        rows = t.label == v
+        by_label.append([d[:, 0] for d, _ in divergences(t.values[rows], one_hot[:, rows], engine.mixtures)])
+    expected = 0.5 * np.array(by_label[0]) + 0.5 * np.array(by_label[1])
+    assert (engine.estimate("conditional", p_values=False).raw == expected.T).all()
+    assert engine.left_out == []
 
 
 def test_a_table_without_labels_or_with_one_manufacturer_is_refused():

@@ -45,7 +45,11 @@ class Integrity:
         values.append(MetricValue("rank_correlation", kept, n=n))
         old, new = _divergence(before, after, context)
         worse = new - np.maximum(old, 0.0) > WORSE
-        values.append(MetricValue("features_worse", float(worse.mean()), n=n))
+        if np.isnan(new - old).any():  # a matter of the design, hence of every feature
+            note = "a manufacturer shares no label with another one; no class-conditional JSD"
+            values.append(MetricValue("features_worse", float("nan"), n=n, note=note))
+        else:
+            values.append(MetricValue("features_worse", float(worse.mean()), n=n))
         table = {
             "feature": np.array(after.features, dtype=str)[worse],
             "before": old[worse],

@@ -17,6 +17,7 @@ from harmbench.stats.permutation import benjamini_hochberg
 from harmbench_builtin.evaluators.divergence import DEFINITION
 from harmbench_builtin.evaluators.kernel_density import kde_divergence
 from harmbench_builtin.evaluators.manufacturer_divergence import Estimate, Form, ManufacturerDivergence
+from harmbench_builtin.evaluators.parameters import require
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -40,14 +41,21 @@ class Jsd:
     Parameters
     ----------
     bins : int
-        K of the definition.
+        K of the definition, at least 2 (one bin tells nothing apart).
     small_group : int
-        A manufacturer with fewer rows in a label stratum switches the correction to the permutation mean.
+        A manufacturer with fewer rows in a label stratum switches the correction to the permutation mean; at least 0.
     paper : bool
         Also give `jsd_paper` (Gaussian KDE on a common grid), which is never ranked.
+
+    Raises
+    ------
+    UsageError
+        A parameter outside its range.
     """
 
     def __init__(self, bins: int = 10, small_group: int = 50, paper: bool = False) -> None:
+        require("jsd.bins", bins, least=2)
+        require("jsd.small_group", small_group, least=0)
         self.bins, self.small_group, self.paper = bins, small_group, paper
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
@@ -57,7 +65,7 @@ class Jsd:
         )
         ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
         kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked
-        note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.empty_strata])
+        note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.left_out])
         headline = engine.headline
 
         values: list[MetricValue] = []
@@ -126,8 +134,12 @@ def _by_contrast(
     def pair(scope: Scope, name: str, where: Any, replicates: Floats | None, p_value: float | None) -> None:
         low, high = float(np.mean(raw[where])), float(np.mean(raw[where] - subtracted[where]))
         rows = n if scope == "overall" else _rows(engine, name)
-        values.append(MetricValue(RAW[form], low, scope, name, rows, note=note))
-        values.append(MetricValue(CORRECTED[form], high, scope, name, rows, replicates, p_value, note))
+        why = note
+        if ranked.any() and np.isnan(low):
+            without = [engine.contrasts[i].name for i in np.atleast_1d(where) if np.isnan(raw[i])]
+            why = f"{', '.join(without)}: no label with rows on both sides; {note}"
+        values.append(MetricValue(RAW[form], low, scope, name, rows, note=why))
+        values.append(MetricValue(CORRECTED[form], high, scope, name, rows, replicates, p_value, why))
 
     values: list[MetricValue] = []
     overall = None if of_contrast is None else of_contrast.mean(axis=0)

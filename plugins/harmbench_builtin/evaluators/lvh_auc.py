@@ -11,6 +11,7 @@ from harmbench.errors import DataError
 from harmbench.results import CellResult, Evaluation, FoldResult
 from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
 from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold
+from harmbench_builtin.evaluators.parameters import require
 from harmbench_builtin.evaluators.selection import Selection, boruta
 
 
@@ -23,11 +24,18 @@ class LvhAuc:
     Parameters
     ----------
     boruta_iterations, boruta_trees, boruta_depth : int
-        See `selection.boruta`.
+        See `selection.boruta`; at least 2, 1 and 1. Nothing can be confirmed before the ninth iteration: with fewer the
+        tentative features are used.
     trees, depth, learning_rate
-        Of the boosted trees.
+        Of the boosted trees; at least 1, at least 1, and in (0, 1].
     inner_folds : int
-        Patient-grouped folds within the training rows that give the threshold (see `classifier.inner_threshold`).
+        Patient-grouped folds within the training rows that give the threshold (see `classifier.inner_threshold`); at
+        least 2.
+
+    Raises
+    ------
+    UsageError
+        A parameter outside its range.
     """
 
     def __init__(
@@ -40,6 +48,14 @@ class LvhAuc:
         learning_rate: float = 0.1,
         inner_folds: int = 3,
     ) -> None:
+        hint = "a feature can be confirmed from 9 on"
+        require("lvh-auc.boruta_iterations", boruta_iterations, least=2, hint=hint)
+        require("lvh-auc.boruta_trees", boruta_trees, least=1)
+        require("lvh-auc.boruta_depth", boruta_depth, least=1)
+        require("lvh-auc.trees", trees, least=1)
+        require("lvh-auc.depth", depth, least=1)
+        require("lvh-auc.learning_rate", learning_rate, above=0, most=1)
+        require("lvh-auc.inner_folds", inner_folds, least=2)
         self.boruta_iterations, self.boruta_trees, self.boruta_depth = boruta_iterations, boruta_trees, boruta_depth
         self.model = BoostedTrees(trees, depth, learning_rate)
         self.inner_folds = inner_folds

@@ -51,6 +51,31 @@ def contrasts(manufacturers: Sequence[str]) -> tuple[Contrast, ...]:
     return (*rest, *pairs)
 
 
+def among_present(mixtures: Floats, present: Array) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The same contrasts where some manufacturers have no rows.
+
+    A group keeps those of its manufacturers that are present, in their proportions: "the rest" is then the balanced
+    mixture of the others that are there. A contrast with an empty group cannot be made.
+
+    Parameters
+    ----------
+    mixtures : float64 (C, G, L)
+    present : bool array (L,)
+
+    Returns
+    -------
+    mixtures : float64 (C, G, L)
+        Rows sum to 1; a contrast that cannot be made is returned as it was.
+    possible : bool (C,)
+    """
+    if present.all():
+        return mixtures, np.ones(len(mixtures), dtype=bool)
+    kept = mixtures * present
+    total = kept.sum(axis=2, keepdims=True)
+    possible = (total > 0).all(axis=(1, 2))
+    return np.divide(kept, total, out=mixtures.copy(), where=possible[:, None, None]), possible
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Per-feature divergences of all contrasts.
@@ -81,6 +106,9 @@ class Estimate:
 
 class ManufacturerDivergence:
     """Definition 1 on one table of out-of-fold features.
+
+    Where a manufacturer has no rows with a label, the others are compared there without it (`among_present`), and the
+    label is left out of its own contrasts.
 
     The correction for sample size is chosen from the design alone, once for both forms and hence alike for every
     method: the formula when each patient has one row and every manufacturer at least `small_group` rows in every label
@@ -141,14 +169,20 @@ class ManufacturerDivergence:
         )
 
     @property
-    def empty_strata(self) -> list[str]:
-        """Label strata in which a manufacturer has no rows, in words; they are left out of what concerns it."""
-        return [
-            f"{name} has no rows with label {value}"
-            for value, counts in zip(np.unique(self.label), self.rows_per_stratum["conditional"], strict=True)
-            for name, count in zip(self.manufacturers, counts, strict=True)
-            if count == 0
-        ]
+    def left_out(self) -> list[str]:
+        """Labels that are left out of a manufacturer's contrasts, and why, in words."""
+        found = []
+        for value, counts in zip(np.unique(self.label), self.rows_per_stratum["conditional"], strict=True):
+            without = [name for name, count in zip(self.manufacturers, counts, strict=True) if count == 0]
+            if not without:
+                continue
+            having = [name for name in self.manufacturers if name not in without]
+            alone = len(having) == 1
+            more = "" if alone else "; the others are compared there without it"
+            found.append(f"label {value} left out for {', '.join(without)} (no such rows{more})")
+            if alone:
+                found.append(f"label {value} left out for {having[0]} (no other manufacturer has such rows)")
+        return found
 
     def one_hot(self, codes: Array) -> npt.NDArray[np.int16]:
         """(draws, n) manufacturer codes as weights (L, n, draws)."""
@@ -170,18 +204,18 @@ class ManufacturerDivergence:
         mixtures = self.mixtures if which is None else self.mixtures[list(which)]
         values = self.table.values if columns is None else self.table.values[:, columns]
         rows = self.strata[form]
-        # A contrast is estimated in the strata where all its manufacturers have rows.
         counts = self.rows_per_stratum[form]
-        used = np.array([[(row[m.any(axis=0)] > 0).all() for m in mixtures] for row in counts])  # (S, C)
+        made = [among_present(mixtures, row > 0) for row in counts]
+        used = np.array([possible for _, possible in made])  # (S, C)
         shares = used / np.where(used.any(axis=0), used.sum(axis=0), np.nan)
-        streams = [divergences(values[s], weights[:, s], mixtures, self.bins) for s in rows]
+        streams = [divergences(values[s], weights[:, s], m, self.bins) for s, (m, _) in zip(rows, made, strict=True)]
         for parts in zip(*streams, strict=True):
             raw = effective = correction = np.zeros(())
-            for (d, k), share, keep, count in zip(parts, shares, used, counts, strict=True):
+            for (d, k), share, (mixture, keep), count in zip(parts, shares, made, counts, strict=True):
                 weight = share[:, None]
                 raw = raw + weight * np.where(keep[:, None], d, 0.0)
                 effective = effective + weight * k
-                first_order = bias(k, count, mixtures)
+                first_order = bias(k, count, mixture)
                 correction = correction + weight * np.where(keep[:, None], first_order, 0.0)
             yield raw, effective, correction
 

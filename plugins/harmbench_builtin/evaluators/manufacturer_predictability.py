@@ -20,6 +20,7 @@ from harmbench.data import map_of
 from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
 from harmbench.stats.auc import weighted_auc
 from harmbench_builtin.evaluators.classifier import filled
+from harmbench_builtin.evaluators.parameters import require
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -38,13 +39,19 @@ class ManufacturerPredictability:
     Parameters
     ----------
     trees : int
-        Of the random forest.
+        Of the random forest, at least 1.
     per_map : bool
         Also score each map's features alone, with a quarter of the trees (at least 25): forty maps in five folds make
         two hundred forests. The figure per map is comparable between methods, not with the joint one.
+
+    Raises
+    ------
+    UsageError
+        A parameter outside its range.
     """
 
     def __init__(self, trees: int = 100, per_map: bool = True) -> None:
+        require("manufacturer-predictability.trees", trees, least=1)
         self.trees, self.per_map = trees, per_map
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
