@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import posixpath
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from harmbench.data import ImageSet, Sample
+from harmbench.consistency import Where, contradictions
+from harmbench.data import Sample
 from harmbench.errors import DataError, UsageError, suggestion
-from harmbench.progress import ProgressFunction, no_progress
+from harmbench.problems import Problems
 
-_SHOWN = 5
+FEWEST_PATIENTS = 4
+"""Of a manufacturer, in cross-validation. With fewer, one fold's test part can hold all of them or all but one."""
+FEW_PATIENTS = 20
+"""Below this number the figures of a manufacturer are noted as weak."""
+_FEW_LEVELS = 10
 
 
 def two_classes(labels: Sequence[str], positive: str = "", *, file: str | None = None) -> tuple[str, str]:
@@ -53,8 +58,9 @@ def check_design(
     allow_confounded: bool = False,
     file: str | None = None,
     rows: Sequence[int] | None = None,
+    dataset: str = "",
 ) -> list[str]:
-    """Raise the first design problem of a set of samples; return what is worth a note.
+    """Raise the design problems of a set of samples; return what is worth a note.
 
     Parameters
     ----------
@@ -65,14 +71,16 @@ def check_design(
         Go on with a note when the manufacturer determines the label.
     file, rows : optional
         Where the samples come from, for the messages; `rows` has one row number per sample.
+    dataset : str, default ""
+        The data set's name if it has a parameter `exclude`, for the command in a remedy.
 
     Raises
     ------
-    DataError
+    DataErrors
         See `design_problems`.
     """
-    for problem in design_problems(samples, classes, allow_confounded=allow_confounded, file=file, rows=rows):
-        raise problem
+    found = design_problems(samples, classes, allow_confounded=allow_confounded, file=file, rows=rows, dataset=dataset)
+    Problems(found).raise_any()
     return design_notes(samples, classes)
 
 
@@ -83,20 +91,25 @@ def design_problems(
     allow_confounded: bool = False,
     file: str | None = None,
     rows: Sequence[int] | None = None,
+    dataset: str = "",
+    partial: bool = False,
 ) -> Iterator[DataError]:
     """All reasons for which these samples cannot be benchmarked, as errors that are not raised.
 
     Duplicate ids; an image file twice; a patient under two labels; one class only, or more than two; one manufacturer
-    only; a manufacturer with one patient; manufacturer and label perfectly confounded; pairs of one image or of
-    several patients; a hold-out that lacks a part or shares a patient between its parts. Images that only serve
-    paired agreement (split "paired") count for ids, files, patients and pairs, not for the rest.
+    only; a manufacturer with too few patients; manufacturer and label perfectly confounded; pairs of one image or of
+    several patients; a hold-out that lacks a part, shares a patient between its parts, or has a part that cannot be
+    fitted on or scored. Images that only serve paired agreement (split "paired") count for ids, files, patients and
+    pairs, not for the rest.
+
+    With `partial`, samples are missing or not final: only what more samples could not mend is looked for, and
+    `classes` is not used. The other parameters are those of `check_design`.
     """
-    where = _Where(file, rows)
-    yield from _twice(samples, where)
-    yield from _patients(samples, where)
-    yield from _pairs(samples, where)
+    where = Where(file, rows)
+    yield from contradictions(samples, where, partial)
+    if partial:
+        return
     scored = [s for s in samples if s.split != "paired"]
-    yield from _splits(samples, where)
     labels = Counter(s.label for s in scored)
     foreign = {label: n for label, n in sorted(labels.items()) if label not in classes}
     if foreign:
@@ -105,6 +118,7 @@ def design_problems(
             f"labels other than '{classes[0]}' and '{classes[1]}': {shown}.",
             "label",
             "Leave out or rename all but two classes.",
+            next(i for i, s in enumerate(samples) if s.label in foreign and s.split != "paired"),
         )
     elif len(labels) < 2:
         only = next(iter(labels), "none")
@@ -113,31 +127,84 @@ def design_problems(
             "label",
             "Add samples of the other class.",
         )
-    patients = defaultdict(set)
-    for s in scored:
-        patients[s.manufacturer].add(s.patient)
-    if len(patients) < 2:
+    makers = {s.manufacturer for s in scored}
+    if len(makers) < 2:
         yield where.error(
-            f"there is only one manufacturer: {next(iter(patients), 'none')} ({len(scored)} images); harmonization "
+            f"there is only one manufacturer: {next(iter(makers), 'none')} ({len(scored)} images); harmonization "
             "needs at least two.",
             "manufacturer",
             "Add images of another manufacturer.",
         )
         return
-    for name, members in sorted(patients.items()):
-        if len(members) < 2:
-            yield where.error(
-                f"manufacturer '{name}' has one patient only ('{next(iter(members))}'); it cannot be in training and "
-                "test data both.",
-                "manufacturer",
-                f"Add patients, or leave it out (--set <data set>.exclude='{name}').",
-            )
-    if confounded(scored) and not foreign and len(labels) == 2 and not allow_confounded:
+    yield from _small_manufacturers(samples, where, dataset)
+    if foreign or len(labels) < 2:
+        return
+    if confounded(scored) and not allow_confounded:
         yield where.error(
             "the manufacturer determines the label, so what is scanner and what is disease cannot be told apart:\n"
             f"{crosstab(scored)}\n",
             "label",
             "Add images of the missing combinations. Insisting (--allow-confounded) flags every score.",
+        )
+    yield from _parts(samples, where, dataset)
+
+
+def _leave_out(dataset: str, manufacturer: str) -> str:
+    return f'leave it out (--set {dataset}.exclude="{manufacturer}")' if dataset else "leave its images out"
+
+
+def _small_manufacturers(samples: Sequence[Sample], where: Where, dataset: str) -> Iterator[DataError]:
+    held_out = any(s.split in ("train", "test") for s in samples)
+    # The parts of a hold-out are given: there a manufacturer need not be dealt out to folds.
+    fewest = 2 if held_out else FEWEST_PATIENTS
+    patients: dict[str, dict[str, int]] = defaultdict(dict)
+    for i, s in enumerate(samples):
+        if s.split != "paired":
+            patients[s.manufacturer].setdefault(s.patient, i)
+    for name, members in sorted(patients.items()):
+        if len(members) < fewest:
+            shown = ", ".join(f"'{patient}'" for patient in members)
+            count = "one patient" if len(members) == 1 else f"{len(members)} patients"
+            yield where.error(
+                f"manufacturer '{name}' has {count} only ({shown}); fewer than {fewest} cannot be shared out between "
+                "training and test data.",
+                "manufacturer",
+                f"Add patients, or {_leave_out(dataset, name)}.",
+                next(iter(members.values())),
+            )
+
+
+def _parts(samples: Sequence[Sample], where: Where, dataset: str) -> Iterator[DataError]:
+    """What keeps a complete hold-out from being fitted on or scored."""
+    parts = {name: [i for i, s in enumerate(samples) if s.split == name] for name in ("train", "test")}
+    if not all(parts.values()):
+        return
+    for name, members in parts.items():
+        labels = Counter(samples[i].label for i in members)
+        if len(labels) < 2:
+            yield where.error(
+                f"the {name} part of the hold-out holds only class '{next(iter(labels))}' ({len(members)} images).",
+                "split",
+                f"Move patients of the other class to '{name}'.",
+                members[0],
+            )
+    makers = {name: {samples[i].manufacturer for i in members} for name, members in parts.items()}
+    if len(makers["test"]) < 2:
+        yield where.error(
+            f"the test part of the hold-out holds only manufacturer '{next(iter(makers['test']))}' "
+            f"({len(parts['test'])} images); whether manufacturers agree cannot be measured on it.",
+            "split",
+            "Move patients of another manufacturer to 'test'.",
+            parts["test"][0],
+        )
+    for name in sorted(makers["test"] - makers["train"]):
+        members = [i for i in parts["test"] if samples[i].manufacturer == name]
+        yield where.error(
+            f"manufacturer '{name}' is in the test part of the hold-out only ({where.of(samples, members)}); nothing "
+            "can be learned of it.",
+            "split",
+            f"Move some of its patients to 'train', or {_leave_out(dataset, name)}.",
+            members[0],
         )
 
 
@@ -156,16 +223,49 @@ def design_notes(samples: Sequence[Sample], classes: tuple[str, str]) -> list[st
             for name, labels in sorted(seen.items())
             if len(labels) == 1
         ]
-    for name in sorted({key for s in scored for key, value in s.covariates.items() if isinstance(value, str)}):
-        levels = defaultdict(set)
-        for s in scored:
-            levels[s.covariates.get(name)].add(s.label)
-        if 1 < len(levels) < len(scored) and all(len(labels) == 1 for labels in levels.values()):
-            notes.append(f"covariate '{name}' determines the label: a method that keeps it has been told the label")
+    notes += [
+        f"covariate '{name}' determines the label: a method that keeps it has been told the label"
+        for name in sorted({key for s in scored for key in s.covariates})
+        if _tells_label(scored, name)
+    ]
+    patients = defaultdict(set)
+    for s in scored:
+        patients[s.manufacturer].add(s.patient)
+    notes += [
+        f"manufacturer '{name}' has {len(members)} patients: its figures carry little"
+        for name, members in sorted(patients.items())
+        if len(members) < FEW_PATIENTS
+    ]
     known = sum(s.spacing is not None for s in samples)
     if 0 < known < len(samples):
         notes.append(f"pixel spacing is given for {known} of {len(samples)} images; shape features mix mm and pixels")
     return notes
+
+
+def _tells_label(samples: Sequence[Sample], covariate: str) -> bool:
+    """Whether the label follows from a covariate: every level has one label, or a threshold parts the labels.
+
+    Numbers count as levels when they are few and each comes with two patients on average; the ages of a handful of
+    patients differ without telling anything.
+    """
+    labels_of: dict[float | str | None, set[str]] = defaultdict(set)
+    values_of: dict[str, list[float]] = defaultdict(list)
+    for s in samples:
+        value = s.covariates.get(covariate)
+        labels_of[value].add(s.label)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            values_of[s.label].append(value)
+    if len(labels_of) < 2:
+        return False
+    pure = all(len(labels) == 1 for labels in labels_of.values())
+    if any(isinstance(value, str) for value in labels_of):
+        return pure and len(labels_of) < len(samples)
+    if pure and len(labels_of) <= min(_FEW_LEVELS, len({s.patient for s in samples}) / 2):
+        return True
+    if sum(map(len, values_of.values())) < len(samples) or len(values_of) != 2:
+        return False
+    first, second = values_of.values()
+    return max(first) < min(second) or max(second) < min(first)
 
 
 def confounded(samples: Sequence[Sample]) -> bool:
@@ -188,157 +288,3 @@ def crosstab(samples: Sequence[Sample]) -> str:
         cells = (str(counts[name, label]).rjust(w) for label, w in zip(labels, widths, strict=True))
         lines.append([name.ljust(first), *cells])
     return "\n".join("  ".join(line) for line in lines)
-
-
-def check_images(image_set: ImageSet, progress: ProgressFunction = no_progress) -> list[DataError]:
-    """Read every image once and return every problem, in the order of the samples.
-
-    Besides what the reader refuses, two samples whose image, mask and spacing are identical are reported.
-    """
-    problems: list[DataError] = []
-    first: dict[str, str] = {}
-    for done, sample in enumerate(image_set.samples):
-        progress("read", done, len(image_set))
-        try:
-            image_set.reader.read(sample)
-            digest = image_set.reader.digest(sample)
-        except DataError as error:
-            problems.append(error)
-            continue
-        if digest in first:
-            problems.append(
-                DataError(
-                    f"sample '{sample.id}' has the very pixels and mask of sample '{first[digest]}'.",
-                    file=sample.image,
-                    remedy="Keep one of them.",
-                )
-            )
-        first.setdefault(digest, sample.id)
-    progress("read", len(image_set), len(image_set))
-    return problems
-
-
-class _Where:
-    """Where samples come from, to put into messages."""
-
-    def __init__(self, file: str | None, rows: Sequence[int] | None) -> None:
-        self.file, self.rows = file, rows
-
-    def error(self, problem: str, column: str, remedy: str, index: int | None = None) -> DataError:
-        row = None if index is None or self.rows is None else self.rows[index]
-        return DataError(problem, file=self.file, row=row, column=column, remedy=remedy)
-
-    def of(self, samples: Sequence[Sample], indices: Sequence[int]) -> str:
-        """ "rows 2, 7" where rows are known, else "samples 'a', 'b'"."""
-        shown = [str(self.rows[i]) if self.rows is not None else f"'{samples[i].id}'" for i in indices[:_SHOWN]]
-        more = ", ..." if len(indices) > _SHOWN else ""
-        plural = "s" if len(indices) > 1 else ""
-        return f"{'row' if self.rows is not None else 'sample'}{plural} {', '.join(shown)}{more}"
-
-
-def _grouped(keys: Sequence[str]) -> Mapping[str, list[int]]:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        groups[key].append(index)
-    return groups
-
-
-def _twice(samples: Sequence[Sample], where: _Where) -> Iterator[DataError]:
-    for key, members in _grouped([s.id for s in samples]).items():
-        if len(members) > 1:
-            # Ids name nothing here, so fall back on the images.
-            shown = (
-                where.of(samples, members) if where.rows is not None else ", ".join(samples[i].image for i in members)
-            )
-            yield where.error(
-                f"the id '{key}' is used {len(members)} times ({shown}).", "id", "Give every image its own.", members[1]
-            )
-    for key, members in _grouped([posixpath.normpath(s.image) for s in samples]).items():
-        if len(members) > 1:
-            yield where.error(
-                f"the image '{key}' is listed {len(members)} times ({where.of(samples, members)}).",
-                "image",
-                "Keep one row per image.",
-                members[1],
-            )
-
-
-def _patients(samples: Sequence[Sample], where: _Where) -> Iterator[DataError]:
-    for patient, members in _grouped([s.patient for s in samples]).items():
-        labels = _grouped([samples[i].label for i in members])
-        if len(labels) > 1:
-            shown = "; ".join(
-                f"{label} in {where.of(samples, [members[k] for k in at])}" for label, at in sorted(labels.items())
-            )
-            second = min(members[at[0]] for at in labels.values() if 0 not in at)
-            yield where.error(
-                f"patient '{patient}' has {len(labels)} labels: {shown}.",
-                "label",
-                "Correct the label, or give different patients different ids.",
-                second,
-            )
-
-
-def _pairs(samples: Sequence[Sample], where: _Where) -> Iterator[DataError]:
-    for key, members in _grouped([s.pair for s in samples]).items():
-        if not key:
-            alone = [i for i in members if samples[i].split == "paired"]
-            if alone:
-                yield where.error(
-                    f"split is 'paired' but no pair is named ({where.of(samples, alone)}).",
-                    "pair",
-                    "Give the images of one object the same pair key.",
-                    alone[0],
-                )
-            continue
-        patients = sorted({samples[i].patient for i in members})
-        if len(members) == 1:
-            yield where.error(
-                f"pair '{key}' has one image only ({where.of(samples, members)}).",
-                "pair",
-                "Give the images of one object the same key, or leave the cell empty.",
-                members[0],
-            )
-        elif len(patients) > 1:
-            yield where.error(
-                f"pair '{key}' joins {len(patients)} patients ({', '.join(patients[:_SHOWN])}; "
-                f"{where.of(samples, members)}); one object belongs to one patient.",
-                "pair",
-                "Correct the pair key or the patient.",
-                members[1],
-            )
-        elif len({samples[i].manufacturer for i in members}) == 1:
-            yield where.error(
-                f"pair '{key}' is of one manufacturer only ({where.of(samples, members)}); it can show no agreement.",
-                "pair",
-                "A pair is the same object on different scanners.",
-                members[0],
-            )
-
-
-def _splits(samples: Sequence[Sample], where: _Where) -> Iterator[DataError]:
-    groups = _grouped([s.split for s in samples])
-    parts = [name for name in ("train", "test") if groups.get(name)]
-    if not parts:
-        return
-    if len(parts) == 1 or groups.get(""):
-        missing = "test" if parts[0] == "train" else "train"
-        yield where.error(
-            f"split '{parts[0]}' is used without '{missing}'."
-            if len(parts) == 1
-            else f"splits train and test are used, but not for all images ({where.of(samples, groups[''])} have none).",
-            "split",
-            "Give every image a split, or none for cross-validation.",
-            None if len(parts) == 1 else groups[""][0],
-        )
-    shared = {samples[i].patient for i in groups.get("train", ())} & {
-        samples[i].patient for i in groups.get("test", ())
-    }
-    for patient in sorted(shared)[:1]:
-        members = [i for i, s in enumerate(samples) if s.patient == patient]
-        yield where.error(
-            f"patient '{patient}' is in train and in test ({where.of(samples, members)}; {len(shared)} such patients).",
-            "split",
-            "Put all images of a patient on one side.",
-            members[0],
-        )

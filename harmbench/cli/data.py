@@ -11,7 +11,9 @@ from harmbench.cli.common import Jobs, Json, Plugins, Quiet, note, progress, sho
 if TYPE_CHECKING:
     from harmbench.components import DatasetContext
     from harmbench.data import ImageSet
+    from harmbench.errors import DataError
     from harmbench.methods import Component
+    from harmbench.progress import ProgressFunction
 
 app = typer.Typer(help="Data sets: list, describe, validate, generate.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -116,23 +118,26 @@ def validate(
     quiet: Quiet = False,
 ) -> int:
     """Read every image and check the design; print all problems. Exit code 0: fit to run, 3: not."""
-    from harmbench.design import check_images, design_notes, design_problems
     from harmbench.errors import DataError
+    from harmbench.problems import DataErrors
 
     part = _component(name, data, setting, plugin)
     problems: list[DataError] = []
     notes: list[str] = []
-    count = 0
+    images: ImageSet | None = None
+    partial = False
     with progress(quiet or json) as report:
         try:
-            images: ImageSet = part.build().load(_context(data, jobs, report))
+            images = part.build().load(_context(data, jobs, report))
+        except DataErrors as error:
+            problems += error.problems
+            images, partial = error.images, error.partial
         except DataError as error:
             problems.append(error)
-        else:
-            count = len(images)
-            problems += design_problems(images.samples, images.classes)
-            problems += check_images(images, report)
-            notes = [*images.notes, *design_notes(images.samples, images.classes)]
+        if images is not None:
+            found, notes = _inspect(images, partial, problems, part, report)
+            problems += found
+    count = 0 if images is None else len(images)
     if json:
         show_json(
             {
@@ -150,8 +155,33 @@ def validate(
         print(f"PROBLEM: {problem}")
     for text in notes:
         print(f"note: {text}")
-    print(f"{len(problems)} problems." if problems else f"{count} images, no problems: fit to run.")
+    print(
+        f"{len(problems)} problem{'s' if len(problems) > 1 else ''}."
+        if problems
+        else f"{count} images, no problems: fit to run."
+    )
     return 3 if problems else 0
+
+
+def _inspect(
+    images: ImageSet, partial: bool, known: list[DataError], part: Component, report: ProgressFunction
+) -> tuple[list[DataError], list[str]]:
+    """Problems beyond those `known` from loading, and notes."""
+    from harmbench.design import design_notes, design_problems
+    from harmbench.image_checks import check_images
+
+    dataset = part.spec.name if "exclude" in part.spec.params else ""
+    problems = list(
+        design_problems(
+            images.samples, images.classes, file=images.file, rows=images.rows, dataset=dataset, partial=partial
+        )
+    )
+    named = {problem.row for problem in known if problem.column in ("image", "mask")}
+    readable = [i for i in range(len(images)) if not images.rows or images.rows[i] not in named]
+    problems += check_images(images.subset(readable), report)
+    if partial:
+        return problems, ["classes, manufacturers and hold-out are checked once the manifest is right"]
+    return problems, [*images.notes, *design_notes(images.samples, images.classes)]
 
 
 @app.command("generate")

@@ -11,8 +11,10 @@ from PIL import Image as Pillow
 
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
-from harmbench.design import check_design, check_images
+from harmbench.design import check_design
 from harmbench.errors import DataError, UsageError
+from harmbench.image_checks import check_images
+from harmbench.problems import DataErrors
 from harmbench.specs import load_target
 from harmbench_builtin.datasets.bus_bra import BusBra, device_name
 from harmbench_builtin.datasets.specs import DATASETS
@@ -58,6 +60,7 @@ def test_the_table_becomes_samples(folder: Path) -> None:
     assert first.covariates == {"birads": 3.0, "side": "left"}  # Histology would tell the label
     assert first.spacing is None
     assert images.classes == ("benign", "malignant")
+    assert (images.file, images.rows) == ("bus_data.csv", (2, 3, 4, 5, 6))
     assert check_images(images) == []
 
 
@@ -122,8 +125,22 @@ def test_wrong_cells_are_named(folder: Path, old: str, new: str, column: str) ->
 
 def test_a_broken_image_is_named(folder: Path) -> None:
     (folder / "Images/bus_0002-l.png").write_bytes(b"none")
-    with pytest.raises(DataError, match=r"Images/bus_0002-l\.png: the image cannot be decoded"):
+    with pytest.raises(DataError, match=r"row 4, .*'Images/bus_0002-l\.png': the image cannot be decoded"):
         load(folder)
+
+
+def test_all_that_is_wrong_is_collected_with_its_rows(folder: Path) -> None:
+    write(folder, [ROWS[0], ROWS[1].replace("benign", "bening"), ROWS[2], "short,row", ROWS[3], ROWS[4]])
+    (folder / "Masks/mask_0002-l.png").unlink()
+    (folder / "Images/bus_0003-s.png").write_bytes(b"none")
+    with pytest.raises(DataErrors, match=r"And 3 more: harmbench data validate bus-bra --data ") as caught:
+        load(folder)
+    assert [(p.row, p.column) for p in caught.value.problems] == [
+        (3, "pathology"), (4, "mask"), (5, None), (6, "image"),
+    ]  # fmt: skip
+    assert caught.value.images is not None
+    assert caught.value.images.rows == (2, 4, 6, 7)
+    assert caught.value.images.file == "bus_data.csv"
 
 
 def test_a_wrong_batch_gets_a_suggestion() -> None:
@@ -157,7 +174,9 @@ def test_the_real_folder_has_the_counts_of_its_source_note() -> None:
 @real
 def test_the_real_folder_is_sound_and_every_image_can_be_read() -> None:
     images = load(REAL)
-    assert check_design(images.samples, images.classes) == []
+    assert check_design(images.samples, images.classes) == [
+        "manufacturer 'U-Systems' has 6 patients: its figures carry little"
+    ]
     assert check_images(images) == []
     assert [note for note in images.notes if "pixels" in note] == [
         "bus_0856-l is 387 x 353 pixels (width x height); bus_data.csv says 387 x 405"

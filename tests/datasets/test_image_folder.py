@@ -11,8 +11,9 @@ from PIL import Image as Pillow
 
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
-from harmbench.design import check_images
 from harmbench.errors import DataError, UsageError
+from harmbench.image_checks import check_images
+from harmbench.problems import DataErrors
 from harmbench.specs import load_target
 from harmbench_builtin.datasets.image_folder import ImageFolder
 from harmbench_builtin.datasets.specs import DATASETS
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     for k in range(len(ROWS)):
         pixels = np.full((8, 6), 10 * k, dtype=np.uint8)
         mask = np.zeros((8, 6), dtype=np.uint8)
-        mask[2:5, 1:4] = 255
+        mask[2:6, 1:4] = 255
         Pillow.fromarray(pixels).save(tmp_path / f"i/{k}.png")
         Pillow.fromarray(mask).save(tmp_path / f"m/{k}.png")
     write(tmp_path, ROWS)
@@ -59,7 +60,7 @@ def test_samples_come_in_the_order_of_the_manifest_and_are_read_from_its_folder(
     images = load(folder)
     assert [s.id for s in images.samples] == [f"i/{k}" for k in range(6)]
     assert [float(image.pixels[0, 0]) for image in images] == [0, 10, 20, 30, 40, 50]
-    assert all(image.mask.sum() == 9 for image in images)
+    assert all(image.mask.sum() == 12 for image in images)
     assert check_images(images) == []
     assert images.name == "image-folder"
 
@@ -82,6 +83,8 @@ def test_manufacturers_can_be_left_out_and_that_is_noted_with_counts(folder: Pat
     images = load(folder, exclude=" Siemens ")
     assert {s.manufacturer for s in images.samples} == {"GE", "Philips"}
     assert "manufacturer 'Siemens' left out (1 images)" in images.notes
+    assert images.rows == (2, 3, 4, 5, 6)
+    assert load(folder, exclude="Philips").rows == (2, 4, 7)
 
 
 def test_leaving_out_a_manufacturer_dissolves_its_pairs(folder: Path) -> None:
@@ -108,7 +111,7 @@ def test_generated_images_are_marked(folder: Path) -> None:
 def test_missing_files_are_found_before_the_run_with_row_column_and_count(folder: Path) -> None:
     (folder / "m/2.png").unlink()
     (folder / "i/4.png").unlink()
-    with pytest.raises(DataError, match=r"'m/2.png': the mask file does not exist.*1 more") as caught:
+    with pytest.raises(DataError, match=r"'m/2.png': the mask file does not exist(.|\n)*And 1 more: ") as caught:
         load(folder)
     assert (caught.value.file, caught.value.row, caught.value.column) == ("manifest.csv", 4, "mask")
 
@@ -140,6 +143,29 @@ def test_three_classes_are_counted(folder: Path) -> None:
     write(folder, [*ROWS[:5], ROWS[5].replace("HCM", "healthy")])
     with pytest.raises(DataError, match=r"3 classes: HCM \(3\), HHD \(2\), healthy \(1\)"):
         load(folder)
+
+
+def test_the_error_of_a_run_is_the_first_with_the_command_that_names_all(folder: Path) -> None:
+    write(folder, [ROWS[0], ROWS[1].replace("HCM", ""), ROWS[2].replace("paired", "").replace(",GE,", ",,"), *ROWS[3:]])
+    with pytest.raises(DataErrors) as caught:
+        load(folder / "manifest.csv")
+    assert str(caught.value) == (
+        "manifest.csv, row 3, column 'label': the cell is empty. Fill it in, or delete the row.\n"
+        f"And 1 more: harmbench data validate --data {folder}/manifest.csv"
+    )
+
+
+def test_one_problem_alone_reads_as_itself(folder: Path) -> None:
+    write(folder, [ROWS[0], ROWS[1].replace("HCM", ""), *ROWS[2:]])
+    with pytest.raises(DataError, match=r"or delete the row\.$"):
+        load(folder)
+
+
+def test_an_excluded_manufacturer_may_be_in_a_row_that_cannot_be_used(folder: Path) -> None:
+    write(folder, [*ROWS[:5], ROWS[5].replace("HCM", "")])
+    with pytest.raises(DataErrors) as caught:
+        load(folder, exclude="Siemens")
+    assert [p.row for p in caught.value.problems] == [7]
 
 
 def test_a_wrong_switch_is_refused() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harmbench.errors import DataError
+from harmbench.problems import DataErrors
 from harmbench_builtin.datasets.csv_table import number, read_table
-from harmbench_builtin.datasets.manifest import EXAMPLE, Manifest, read_manifest
+from harmbench_builtin.datasets.manifest import EXAMPLE, Manifest, inspect_manifest, read_manifest
 
 HEADER = "image,mask,manufacturer,patient,label"
 ROWS = ("i/a.png,m/a.png,GE,p1,HCM", "i/b.png,m/b.png,Philips,p2,HHD", "i/c.png,m/c.png,GE,p3,HHD")
@@ -96,6 +97,42 @@ def test_a_column_twice_is_refused(tmp_path: Path) -> None:
 def test_a_row_with_too_few_or_too_many_cells_is_named(tmp_path: Path) -> None:
     refused(tmp_path, HEADER, ROWS[0], "i/b.png,m/b.png,GE,p2", row=3, match="4 cells, the header 5")
     refused(tmp_path, HEADER, ROWS[0] + ",more", row=2, match="6 cells, the header 5")
+
+
+def test_every_problem_is_collected_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    lines = [
+        f"{HEADER},id,split,spacing,covariate_age",
+        "i/a.png,m/a.png,GE,p1,HCM,1,,0.2,50",
+        "i/b.png,,GE,,HHD,2,tets,0,old",
+        "i/c.png,m/c.png,GE",
+        "i/d.png,m/d.png,ge,p4,HHD,4,,0.2,51",
+        "i/e.png,m/e.png,GE,p5,HHD,1,,0.2,52",
+        "i/f.png,m/f.png,GE,p6,HHD,6,,-1,53",
+        "i/g.png,m/g.png,GE,p7,HHD,7,,,54",
+        "i/h.png,m/h.png,GE,p8,HHD,8,,,55",
+    ]
+    found = inspect_manifest(written(tmp_path, "\n".join(lines)))
+    assert [(p.row, p.column) for p in found.problems] == [
+        (3, "mask"), (3, "patient"), (3, "split"), (3, "covariate_age"), (3, "spacing"),
+        (4, None), (5, "manufacturer"), (6, "id"), (7, "spacing"),
+    ]  # fmt: skip
+    assert (found.rows, found.partial) == ((2, 5, 7, 8, 9), True)
+    assert [s.id for s in found.samples] == ["1", "4", "6", "7", "8"]
+
+
+def test_a_wrong_spacing_or_covariate_leaves_the_samples_whole(tmp_path: Path) -> None:
+    found = inspect_manifest(written(tmp_path, "\n".join(with_column("spacing,covariate_age", "0,50", "0.1,", "1,52"))))
+    assert [(p.row, p.column) for p in found.problems] == [(2, "spacing"), (3, "covariate_age")]
+    assert not found.partial
+    assert [(s.spacing, dict(s.covariates)) for s in found.samples] == [
+        (None, {"age": 50.0}), ((0.1, 0.1), {}), ((1.0, 1.0), {"age": 52.0}),
+    ]  # fmt: skip
+
+
+def test_all_missing_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataErrors) as caught:
+        manifest(tmp_path, "image,manufacturer,label", "a,b,c")
+    assert ["'mask'" in str(p) or "'patient'" in str(p) for p in caught.value.problems] == [True, True]
 
 
 def test_broken_quotes_are_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Layout: bus_data.csv, Images/bus_<nr>-<side>.png (8-bit grey), Masks/mask_<nr>-<
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -12,9 +13,10 @@ from PIL import Image as Pillow
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet, Sample
 from harmbench.errors import DataError, UsageError, suggestion
+from harmbench.problems import VALIDATE, Problems
 from harmbench_builtin.datasets.csv_table import Row, Table, number, read_table
 from harmbench_builtin.datasets.files import FileReader
-from harmbench_builtin.datasets.image_folder import leave_out, require_files
+from harmbench_builtin.datasets.image_folder import leave_out, missing_files
 
 CSV = "bus_data.csv"
 COLUMNS = ("id", "case", "pathology", "birads", "device", "width", "height", "side")
@@ -48,20 +50,34 @@ class BusBra:
         Raises
         ------
         DataError
-            The folder or its CSV is not as published, or a file is missing or no image.
+            The folder or its CSV is not as published, or a file is missing or no image. `DataErrors` where the CSV
+            could be read, with all of its problems.
         UsageError
             `exclude` names no device of the data.
         """
         folder = find_folder(context.data)
         table = read_table(folder / CSV)
         table.require(COLUMNS)
-        everything = tuple(self._sample(table, row) for row in table.rows)
-        samples, rows, notes = leave_out(everything, [row.number for row in table.rows], self.exclude)
+        problems = Problems(table.problems)
+        everything: list[Sample] = []
+        lines: list[int] = []
+        for row in table.rows:
+            with problems.collected():
+                everything.append(self._sample(table, row))
+                lines.append(row.number)
+        partial = bool(problems)
+        samples, rows, notes = leave_out(everything, lines, self.exclude, partial)
         reader = FileReader(str(folder))
-        require_files(reader, samples, table.file, rows)
+        missing = list(missing_files(reader, samples, table.file, rows))
+        problems.add(missing)
+        absent = {error.row for error in missing}
         by_number = {row.number: row for row in table.rows}
-        sizes = [_size_note(reader, sample, by_number[line]) for sample, line in zip(samples, rows, strict=True)]
-        return ImageSet(
+        sizes: list[str] = []
+        for sample, line in zip(samples, rows, strict=True):
+            if line not in absent:
+                with problems.collected():
+                    sizes.append(_size_note(reader, sample, table, by_number[line]))
+        images = ImageSet(
             name="bus-bra",
             samples=samples,
             reader=reader,
@@ -72,7 +88,12 @@ class BusBra:
                 *notes,
                 *filter(None, sizes),
             ),
+            file=table.file,
+            rows=rows,
         )
+        command = f"{VALIDATE} bus-bra --data {shlex.quote(str(context.data))}"
+        problems.raise_any(command, images, partial)
+        return images
 
     def _sample(self, table: Table, row: Row) -> Sample:
         image = table.filled(row, "id")
@@ -121,10 +142,10 @@ def _maker(device: str, table: Table, row: Row) -> str:
     for maker in MAKERS:
         if device == maker or device.startswith(f"{maker} "):
             return maker
-    raise table.error(f"the maker of '{device}' is not known.", row, "device", "Use batch=device, or exclude it.")
+    raise table.error(f"the maker of '{device}' is not known.", row, "device", "Use batch=device, or delete the row.")
 
 
-def _size_note(reader: FileReader, sample: Sample, row: Row) -> str:
+def _size_note(reader: FileReader, sample: Sample, table: Table, row: Row) -> str:
     """A note when an image is not of the size that the table states.
 
     Not an error, because the published table itself is wrong for bus_0856-l; the mask's size is checked against the
@@ -134,7 +155,8 @@ def _size_note(reader: FileReader, sample: Sample, row: Row) -> str:
         with Pillow.open(reader.locate(sample.image, "image")) as image:
             width, height = image.size
     except OSError as error:
-        raise DataError("the image cannot be decoded.", file=sample.image, remedy="Download it again.") from error
+        problem = f"'{sample.image}': the image cannot be decoded."
+        raise table.error(problem, row, "image", "Download it again.") from error
     if (number(row["width"]), number(row["height"])) == (width, height):
         return ""
     stated = f"{row['width']} x {row['height']}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmbench.errors import DataError, suggestion
+from harmbench.problems import Problems
 
 SPREADSHEET_ERRORS = frozenset(
     {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#n/a", "#null!", "#spill!", "#calc!"}
@@ -44,22 +45,27 @@ class Table:
     columns : tuple of str
     rows : tuple of Row
         Blank lines are left out, but counted in `Row.number`.
+    problems : tuple of DataError
+        Rows that could not be taken apart, and are therefore not among `rows`.
     """
 
     file: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    problems: tuple[DataError, ...] = ()
 
     def require(self, columns: tuple[str, ...]) -> None:
-        """Raise a `DataError` unless all `columns` are there."""
-        for column in columns:
-            if column not in self.columns:
-                raise DataError(
-                    f"the column '{column}' is missing; found: {', '.join(self.columns)}.",
-                    file=self.file,
-                    row=1,
-                    remedy=f"Add it to the header.{suggestion(column, self.columns)}",
-                )
+        """Raise `DataErrors` that name all of `columns` that are missing."""
+        Problems(
+            DataError(
+                f"the column '{column}' is missing; found: {', '.join(self.columns)}.",
+                file=self.file,
+                row=1,
+                remedy=f"Add it to the header.{suggestion(column, self.columns)}",
+            )
+            for column in columns
+            if column not in self.columns
+        ).raise_any()
 
     def error(self, problem: str, row: Row, column: str, remedy: str) -> DataError:
         """An error about one cell."""
@@ -77,11 +83,13 @@ class Table:
 def read_table(path: Path) -> Table:
     """Read a CSV file; header names are stripped and compared in lower case, the rest of the text is kept as it is.
 
+    Rows with more or fewer cells than the header, or with broken quotes (where reading ends), become
+    `Table.problems`.
+
     Raises
     ------
     DataError
-        Missing, unreadable or not text; no header or no rows; a column twice; a row with more or fewer cells than
-        the header; broken quotes.
+        Missing, unreadable or not text; no header or no rows; a column twice.
     """
     file = path.name
     text = _text(path)
@@ -91,6 +99,7 @@ def read_table(path: Path) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first), skipinitialspace=True, strict=True)
     columns: tuple[str, ...] = ()
     rows: list[Row] = []
+    problems = Problems()
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
@@ -103,20 +112,18 @@ def read_table(path: Path) -> Table:
             while len(cells) > len(columns) and not cells[-1]:
                 cells.pop()
             if len(cells) != len(columns):
-                raise DataError(
-                    f"the row has {len(cells)} cells, the header {len(columns)}.",
-                    file=file,
-                    row=number,
-                    remedy="Text that contains the separator must stand in double quotes.",
-                )
+                problem = f"the row has {len(cells)} cells, the header {len(columns)}."
+                remedy = "Text that contains the separator must stand in double quotes."
+                problems.add([DataError(problem, file=file, row=number, remedy=remedy)])
+                continue
             rows.append(Row(number, dict(zip(columns, cells, strict=True))))
     except csv.Error as error:
-        raise DataError(
-            f"the row cannot be taken apart ({error}).", file=file, row=number + 1, remedy="Check its quotes."
-        ) from error
+        problem = f"the row cannot be taken apart ({error}); nothing below it was read."
+        problems.add([DataError(problem, file=file, row=number + 1, remedy="Check its quotes.")])
     if not rows:
+        problems.raise_any()
         raise DataError("there is a header but no row below it.", file=file, remedy="Add one row per image.")
-    return Table(file, columns, tuple(rows))
+    return Table(file, columns, tuple(rows), tuple(problems.found))
 
 
 def number(text: str) -> float | None:

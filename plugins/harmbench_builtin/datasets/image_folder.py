@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from harmbench.components import DatasetContext
 from harmbench.data import ImageSet, Sample
 from harmbench.design import two_classes
 from harmbench.errors import DataError, UsageError, suggestion
+from harmbench.problems import VALIDATE, Problems
 from harmbench_builtin.datasets.files import FileReader
-from harmbench_builtin.datasets.manifest import EXAMPLE, read_manifest
+from harmbench_builtin.datasets.manifest import EXAMPLE, inspect_manifest
 
 MANIFEST = "manifest.csv"
 SYNTHETIC = "SYNTHETIC.txt"
@@ -43,26 +45,36 @@ class ImageFolder:
         Raises
         ------
         DataError
-            No or a wrong manifest, a file that is missing, not exactly two classes.
+            No or a wrong manifest, a file that is missing, not exactly two classes. `DataErrors` where the manifest
+            could be read, with all of its problems.
         UsageError
             `positive` or `exclude` names something that is not there.
         """
         path = find_manifest(context.data)
-        manifest = read_manifest(path)
-        samples, rows, notes = leave_out(manifest.samples, manifest.rows, self.exclude)
-        classes = two_classes([s.label for s in samples], self.positive, file=manifest.file)
-        if not self.positive:
+        manifest = inspect_manifest(path)
+        problems, partial = Problems(manifest.problems), manifest.partial
+        samples, rows, notes = leave_out(manifest.samples, manifest.rows, self.exclude, partial)
+        classes = ("", "")
+        if not partial:
+            with problems.collected():
+                classes = two_classes([s.label for s in samples], self.positive, file=manifest.file)
+            partial = not any(classes)
+        if not self.positive and not partial:
             notes.append(f"positive class: '{classes[1]}' (the second in alphabetical order; set positive= to change)")
         reader = FileReader(str(path.parent), self.allow_outside)
-        require_files(reader, samples, manifest.file, rows)
-        return ImageSet(
+        problems.add(missing_files(reader, samples, manifest.file, rows))
+        images = ImageSet(
             name="image-folder",
             samples=samples,
             reader=reader,
             classes=classes,
             synthetic=(path.parent / SYNTHETIC).is_file(),
             notes=(*manifest.notes, *notes),
+            file=manifest.file,
+            rows=rows,
         )
+        problems.raise_any(f"{VALIDATE} --data {shlex.quote(str(context.data))}", images, partial)
+        return images
 
 
 def find_manifest(data: str | None) -> Path:
@@ -89,17 +101,17 @@ def find_manifest(data: str | None) -> Path:
 
 
 def leave_out(
-    samples: Sequence[Sample], rows: Sequence[int], exclude: str
+    samples: Sequence[Sample], rows: Sequence[int], exclude: str, partial: bool = False
 ) -> tuple[tuple[Sample, ...], tuple[int, ...], list[str]]:
     """Samples without the manufacturers named in `exclude` (separated by commas), their rows, and notes.
 
     A pair that is left with one image is no pair any more; its key is dropped, and so is an image that only served
-    as its other half.
+    as its other half. A name that is not there is an error, unless samples are missing (`partial`).
     """
     counts = Counter(s.manufacturer for s in samples)
     names = [name.strip() for name in exclude.split(",") if name.strip()]
     for name in names:
-        if name not in counts:
+        if name not in counts and not partial:
             raise UsageError(f"exclude='{name}' is not a manufacturer of the data.{suggestion(name, counts)}")
     if not names:
         return tuple(samples), tuple(rows), []
@@ -117,21 +129,16 @@ def leave_out(
     return tuple(s for s, _ in kept), tuple(row for _, row in kept), notes
 
 
-def require_files(reader: FileReader, samples: Sequence[Sample], file: str, rows: Sequence[int]) -> None:
-    """Raise for the first sample whose files cannot be found, and say how many more there are.
+def missing_files(reader: FileReader, samples: Sequence[Sample], file: str, rows: Sequence[int]) -> Iterator[DataError]:
+    """An error for every image and mask that cannot be found, with the row and the column that name it.
 
     Nothing is decoded: a run over thousands of images should not learn after an hour that the last one is missing.
     """
-    problems = []
     for sample, row in zip(samples, rows, strict=True):
         for column in ("image", "mask"):
             try:
                 reader.locate(getattr(sample, column), column)
             except DataError as error:
-                problems.append((error, row, column))
-    if problems:
-        first, row, column = problems[0]
-        more = f" ({len(problems) - 1} more files have problems.)" if len(problems) > 1 else ""
-        raise DataError(
-            f"'{first.file}': {first.problem}{more}", file=file, row=row, column=column, remedy=first.remedy
-        )
+                yield DataError(
+                    f"'{error.file}': {error.problem}", file=file, row=row, column=column, remedy=error.remedy
+                )

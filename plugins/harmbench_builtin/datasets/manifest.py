@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harmbench.data import Sample
 from harmbench.errors import DataError, suggestion
+from harmbench.problems import Problems
 from harmbench_builtin.datasets.csv_table import MISSING_WORDS, SPREADSHEET_ERRORS, Row, Table, number, read_table
 
 REQUIRED = ("image", "mask", "manufacturer", "patient", "label")
@@ -38,12 +39,18 @@ class Manifest:
         The row of each sample (the header is row 1).
     notes : tuple of str
         Columns that were ignored, ids that look alike.
+    problems : tuple of DataError
+        What is wrong with it, all of it.
+    partial : bool
+        Because of the problems, rows made no sample, or a manufacturer, label, split or pair is not final.
     """
 
     file: str
     samples: tuple[Sample, ...]
     rows: tuple[int, ...]
     notes: tuple[str, ...]
+    problems: tuple[DataError, ...] = ()
+    partial: bool = False
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -57,41 +64,86 @@ def read_manifest(path: Path) -> Manifest:
     Raises
     ------
     DataError
-        With file, row, column and remedy; see `csv_table` for what is wrong with the file itself.
+        With file, row, column and remedy; see `csv_table` for what is wrong with the file itself. `DataErrors` when
+        several things are wrong.
+    """
+    manifest = inspect_manifest(path)
+    Problems(manifest.problems).raise_any()
+    return manifest
+
+
+def inspect_manifest(path: Path) -> Manifest:
+    """Read a manifest as `read_manifest` does, but go on after an error and return all of them.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read at all, or a required column is missing.
     """
     table = read_table(path)
     table.require(REQUIRED)
+    fatal, cells = Problems(table.problems), Problems()
     for column in ("manufacturer", "label"):
-        _one_spelling(table, column)
-    spacing = _spacing_reader(table)
-    covariates, notes = _covariates(table)
-    samples = tuple(_sample(table, row, spacing(row), covariates[i]) for i, row in enumerate(table.rows))
-    _unique_ids(table, samples)
+        fatal.add(_spellings(table, column))
+    spacing: Callable[[Row], tuple[float, float] | None] = _no_spacing
+    with cells.collected():
+        spacing = _spacing_reader(table)
+    covariates, notes = _covariates(table, cells)
+    samples: list[Sample] = []
+    rows: list[int] = []
+    for row, values in zip(table.rows, covariates, strict=True):
+        millimetres = None
+        with cells.collected():
+            millimetres = spacing(row)
+        sample = _sample(table, row, millimetres, values, fatal)
+        if sample is not None:
+            samples.append(sample)
+            rows.append(row.number)
+    twice = list(_repeated_ids(table, samples, rows))
+    fatal.add(twice)
+    repeated = {error.row for error in twice}
+    kept = [k for k, row in enumerate(rows) if row not in repeated]
+    problems = sorted((*fatal.found, *cells.found), key=lambda error: error.row or 0)
     return Manifest(
-        table.file, samples, tuple(row.number for row in table.rows), (*_ignored(table), *notes, *_alike(table))
+        table.file,
+        tuple(samples[k] for k in kept),
+        tuple(rows[k] for k in kept),
+        (*_ignored(table), *notes, *_alike(table)),
+        tuple(problems),
+        bool(fatal),
     )
 
 
-def _sample(table: Table, row: Row, spacing: tuple[float, float] | None, covariates: dict[str, float | str]) -> Sample:
-    image, mask, manufacturer, patient, label = (table.filled(row, column) for column in REQUIRED)
+def _sample(
+    table: Table,
+    row: Row,
+    spacing: tuple[float, float] | None,
+    covariates: dict[str, float | str],
+    problems: Problems,
+) -> Sample | None:
+    """The sample of a row; None when a required cell is not filled. Wrong cells go to `problems`."""
+    cells: dict[str, str] = {}
+    for column in (*REQUIRED, *(["id"] if "id" in table.columns else [])):
+        with problems.collected():
+            cells[column] = table.filled(row, column)
     split = row.cells.get("split", "").lower()
     if split not in SPLITS:
-        raise table.error(
-            f"'{row['split']}' is no split.",
-            row,
-            "split",
-            f"Use train, test, paired, or leave it empty.{suggestion(split, SPLITS[1:])}",
-        )
+        remedy = f"Use train, test, paired, or leave it empty.{suggestion(split, SPLITS[1:])}"
+        problems.add([table.error(f"'{row['split']}' is no split.", row, "split", remedy)])
+        split = ""
     pair = row.cells.get("pair", "")
     if pair.casefold() in SPREADSHEET_ERRORS:
-        raise table.error(f"the cell holds '{pair}'.", row, "pair", "Fill it in, or leave it empty.")
+        problems.add([table.error(f"the cell holds '{pair}'.", row, "pair", "Fill it in, or leave it empty.")])
+        pair = ""
+    if not cells.keys() >= set(REQUIRED):
+        return None
     return Sample(
-        id=table.filled(row, "id") if "id" in table.columns else without_suffix(image),
-        image=image,
-        mask=mask,
-        manufacturer=manufacturer,
-        patient=patient,
-        label=label,
+        id=cells.get("id") or without_suffix(cells["image"]),
+        image=cells["image"],
+        mask=cells["mask"],
+        manufacturer=cells["manufacturer"],
+        patient=cells["patient"],
+        label=cells["label"],
         covariates=covariates,
         pair=pair,
         split=split,
@@ -104,15 +156,15 @@ def without_suffix(image: str) -> str:
     return image[:-7] if image.lower().endswith(".nii.gz") else str(PurePosixPath(image).with_suffix(""))
 
 
-def _one_spelling(table: Table, column: str) -> None:
-    """Raise when two values differ only in letter case or in spaces: "GE" and "ge" are one maker, or a mistake."""
+def _spellings(table: Table, column: str) -> Iterator[DataError]:
+    """Values that differ only in letter case or in spaces: "GE" and "ge" are one maker, or a mistake."""
     spellings: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row in table.rows:
         spellings[_folded(row[column])][row[column]].append(row.number)
     for variants in spellings.values():
         if len(variants) > 1:
             shown = " and ".join(f"'{text}' ({_rows(rows)})" for text, rows in variants.items())
-            raise DataError(
+            yield DataError(
                 f"{shown} differ only in letter case or spaces.",
                 file=table.file,
                 row=min(rows[0] for rows in sorted(variants.values())[1:]),
@@ -121,19 +173,24 @@ def _one_spelling(table: Table, column: str) -> None:
             )
 
 
-def _unique_ids(table: Table, samples: Sequence[Sample]) -> None:
+def _repeated_ids(table: Table, samples: Sequence[Sample], rows: Sequence[int]) -> Iterator[DataError]:
     first: dict[str, int] = {}
     column = "id" if "id" in table.columns else "image"
-    for row, sample in zip(table.rows, samples, strict=True):
+    made = "" if column == "id" else " (made from the image path, as there is no column 'id')"
+    for row, sample in zip(rows, samples, strict=True):
         if sample.id in first:
-            made = "" if column == "id" else " (made from the image path, as there is no column 'id')"
-            raise table.error(
+            yield DataError(
                 f"the id '{sample.id}'{made} is already used in row {first[sample.id]}.",
-                row,
-                column,
-                "Give every image an id of its own in the column 'id'.",
+                file=table.file,
+                row=row,
+                column=column,
+                remedy="Give every image an id of its own in the column 'id', and list no image twice.",
             )
-        first[sample.id] = row.number
+        first.setdefault(sample.id, row)
+
+
+def _no_spacing(row: Row) -> None:
+    return None
 
 
 def _spacing_reader(table: Table) -> Callable[[Row], tuple[float, float] | None]:
@@ -148,7 +205,7 @@ def _spacing_reader(table: Table) -> Callable[[Row], tuple[float, float] | None]
         columns = ("spacing_row", "spacing_col")
         table.require(columns)
     else:
-        return lambda row: None
+        return _no_spacing
 
     def read(row: Row) -> tuple[float, float] | None:
         texts = [row[column] for column in columns]
@@ -170,8 +227,8 @@ def _spacing_reader(table: Table) -> Callable[[Row], tuple[float, float] | None]
     return read
 
 
-def _covariates(table: Table) -> tuple[list[dict[str, float | str]], list[str]]:
-    """The covariates of every row, and notes on columns that hold nothing."""
+def _covariates(table: Table, problems: Problems) -> tuple[list[dict[str, float | str]], list[str]]:
+    """The covariates of every row, and notes on columns that hold nothing; wrong cells go to `problems`."""
     values: list[dict[str, float | str]] = [{} for _ in table.rows]
     notes = []
     for column in table.columns:
@@ -192,17 +249,14 @@ def _covariates(table: Table) -> tuple[list[dict[str, float | str]], list[str]]:
         for row, text, value, store in zip(table.rows, texts, numbers, values, strict=True):
             if not text or text.casefold() in SPREADSHEET_ERRORS:
                 problem = f"the cell holds '{text}'." if text else "the cell is empty."
-                raise table.error(problem, row, column, "Fill it in, delete the row, or drop the column.")
-            if numeric and value is None:
-                raise table.error(
-                    f"'{text}' stands in a column of numbers.",
-                    row,
-                    column,
-                    "Delete the row, or drop the column."
-                    if text.casefold() in MISSING_WORDS
-                    else "Write a number, with a point as decimal mark.",
-                )
-            store[name] = text if value is None or not numeric else value
+                remedy = "Fill it in, delete the row, or drop the column."
+                problems.add([table.error(problem, row, column, remedy)])
+            elif numeric and value is None:
+                missing = text.casefold() in MISSING_WORDS
+                remedy = "Delete the row, or drop the column." if missing else "Write a number, with a decimal point."
+                problems.add([table.error(f"'{text}' stands in a column of numbers.", row, column, remedy)])
+            else:
+                store[name] = text if value is None or not numeric else value
     return values, notes
 
 
