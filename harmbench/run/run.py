@@ -105,6 +105,7 @@ def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]
         allow_confounded=options.allow_confounded,
         file=images.file or None,
         rows=images.rows or None,
+        dataset=component.spec.name if "exclude" in component.spec.params else "",
     )
     facts: list[Any] = [list(images.classes)]
     for i, sample in enumerate(images.samples):
