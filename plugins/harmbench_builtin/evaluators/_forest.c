@@ -46,7 +46,7 @@ typedef struct {
     int bins, depth;
     const uint32_t *members; /* rows of the negative class, then rows of the positive class */
     uint32_t negatives;
-    double *inverse;         /* inverse[w] = 1 / w */
+    double *inverse; /* inverse[w] = 1 / w */
     uint32_t *row, *row_aside; /* rows of the tree in the order of its nodes */
     uint64_t *weight, *weight_aside, *drawn;
     uint32_t *seen, stamp; /* seen[f] == stamp: f was tried at this node */
@@ -84,13 +84,13 @@ static Node bootstrap(Forest *f, uint64_t key) {
 
 /* Look for a better cut of the node by one feature; the cut, or -1. Cut b sends codes <= b to the left. */
 static int best_cut(const Forest *f, const Node *node, const uint8_t *codes, double *best, uint64_t *left_packed) {
-    uint64_t histogram[MAX_BINS] = {0}, left = 0;
+    uint64_t histogram[MAX_BINS], left = 0;
     int cut = -1, last = f->bins - 1;
+    memset(histogram, 0, f->bins * sizeof *histogram);
     for (uint32_t k = node->start; k < node->end; k++) histogram[codes[f->row[k]]] += f->weight[k];
     for (int b = 0; b < last; b++) {
-        if (!histogram[b]) continue;
         left += histogram[b];
-        if (left == node->packed) break;
+        /* Where all rows are on one side this is 0 * infinity, not a number, which is not below the best either. */
         double cost = spread(f, left) + spread(f, node->packed - left);
         if (cost < *best) {
             *best = cost;
@@ -230,7 +230,7 @@ static PyObject *importance(PyObject *module, PyObject *args) {
         Py_BEGIN_ALLOW_THREADS
         memory = allocate(&f);
         if (memory) {
-            f.inverse[0] = 0;
+            f.inverse[0] = INFINITY;
             for (uint32_t w = 1; w <= f.rows; w++) f.inverse[w] = 1.0 / w;
             for (unsigned int t = 0; t < trees; t++) grow(&f, draw(seed, (uint64_t)t + 1), out.buf);
         }

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, bdtrc
 
-from harmbench.stats.permutation import benjamini_hochberg
 from harmbench_builtin.evaluators.forest import binned, importance
 
 Floats = npt.NDArray[np.float64]
@@ -86,11 +85,17 @@ def decide(decision: Integers, hits: Integers, iteration: int, alpha: float = 0.
     now = decision[active]
     undecided = now == UNDECIDED
     for p, verdict in ((too_many, CONFIRMED), (too_few, REJECTED)):
-        passed = (benjamini_hochberg(p) <= alpha) & (p <= alpha / iteration)
-        now[undecided & passed] = verdict
+        now[undecided & (p <= _false_discovery_limit(p, alpha)) & (p <= alpha / iteration)] = verdict
     after = decision.copy()
     after[active] = now
     return after
+
+
+def _false_discovery_limit(p: Floats, alpha: float) -> float:
+    """The largest p-value that Benjamini and Hochberg (1995) let pass; -1 when none does."""
+    ordered = np.sort(p)
+    passed = np.flatnonzero(ordered <= alpha * np.arange(1, len(p) + 1) / len(p))
+    return float(ordered[passed[-1]]) if len(passed) else -1.0
 
 
 def with_shadows(codes: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
