@@ -38,7 +38,7 @@ def package_digest(module: str) -> str:
         return ""
     file = Path(found.origin)
     package = found.submodule_search_locations is not None or (file.parent / "__init__.py").is_file()
-    kept = {".py", ".json", ".toml", ".safetensors"}
+    kept = {".py", ".c", ".h", ".json", ".toml", ".safetensors"}
     files = sorted(f for f in file.parent.rglob("*") if f.suffix in kept) if package else [file]
     hasher = hashlib.sha256()
     for source in files:

@@ -1,15 +1,14 @@
-"""Feature selection inside a fold: Boruta (Kursa and Rudnicki 2010) with a random forest."""
+"""Feature selection inside a fold: what Boruta keeps."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from boruta import BorutaPy
-from sklearn.ensemble import RandomForestClassifier
+
+from harmbench_builtin.evaluators import boruta as algorithm
 
 Bools = npt.NDArray[np.bool_]
 
@@ -43,29 +42,18 @@ def boruta(
     Parameters
     ----------
     values : float array (n, p)
-        Training rows, finite.
-    label : array (n,)
+        Training rows, finite. Constant columns are never selected.
+    label : int array (n,) of 0 and 1
+        Where it holds one class only, nothing is selected.
     iterations : int
-        At most so many forests; BorutaPy ends earlier when every feature is decided.
+        BorutaPy's `max_iter`: one forest less at most, and fewer when every feature is decided.
     trees, depth : int
-        Of each forest (classes weighted to balance, one thread).
+        Of each forest (classes in balance, one thread).
     seed : int
-
-    Notes
-    -----
-    Constant columns are rejected beforehand: they carry nothing, and a forest on nothing else fails.
     """
-    none = np.zeros(values.shape[1], dtype=bool)
-    candidates = np.flatnonzero(np.ptp(values, axis=0) > 0)
-    if not len(candidates) or len(np.unique(label)) < 2:
+    positive = np.asarray(label) == 1
+    if not values.shape[1] or positive.all() or not positive.any():
+        none = np.zeros(values.shape[1], dtype=bool)
         return Selection(none, none.copy())
-    forest = RandomForestClassifier(max_depth=depth, class_weight="balanced", n_jobs=1)
-    selector = BorutaPy(forest, n_estimators=trees, max_iter=iterations, random_state=seed % 2**32)
-    with warnings.catch_warnings():
-        # Medians of nothing when every feature is decided: of no use to the user.
-        warnings.simplefilter("ignore")
-        selector.fit(values[:, candidates], label)
-    confirmed, tentative = none.copy(), none.copy()
-    confirmed[candidates] = selector.support_
-    tentative[candidates] = selector.support_weak_
-    return Selection(confirmed, tentative)
+    found = algorithm.boruta(values, positive, iterations, trees, depth, seed)
+    return Selection(found.confirmed, found.tentative)
