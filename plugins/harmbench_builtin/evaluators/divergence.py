@@ -8,7 +8,9 @@ Because only the order of the values counts, a monotone map of the feature chang
 (NaN) counts as a value of its own above all others, so that values missing for one manufacturer only are seen.
 
 How it is fast: the rows of a feature are ordered once, the weights of all replicates are then added up row by row
-(replicates contiguous in memory), and the K-1 edges of all replicates are found together by one binary search.
+(small integers, replicates contiguous in memory), and the K-1 edges of all replicates are found together by one binary
+search: first among every 16th row, whose mass is worked out for all replicates at once, then inside 16 rows, for those
+rows only that are asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ DEFINITION = 1
 TOLERANCE = 1e-11
 """Slack when a cumulative mass is compared with k/K. Summing n <= 10^4 shares errs by about 1e-12 at most, while two
 different rational masses a/(2 n1) + b/(2 n2) and k/10 with n1, n2 <= 10^4 are at least 5e-10 apart."""
-_BLOCK_BYTES = 16 << 20  # of cumulative mass at once: wide rows spare calls, and memory stays bounded
+_BLOCK_BYTES = 16 << 20  # at 8 per row and replicate: wide rows spare calls, and memory stays bounded
+_FINE_BITS = 4  # log2 of the rows between two whose mass is worked out for all replicates
+_NARROW = 16  # replicates up to which one cumulative sum beats a call per row
 _TINY = 1e-300  # 0 * log2(0 + tiny) is 0, as the entropy wants it
 
 
@@ -84,8 +88,7 @@ def divergences(
     for column in values.T:
         order = np.argsort(column, kind="stable")
         last = _last_of_ties(column[order])
-        rows = order.tolist()
-        parts = [block.evaluate(rows, last) for block in blocks]
+        parts = [block.evaluate(order, last) for block in blocks]
         yield np.concatenate([p[0] for p in parts], axis=1), np.concatenate([p[1] for p in parts], axis=1)
 
 
@@ -142,48 +145,56 @@ class _Block:
         self.share = np.where(mixtures[..., None] > 0, mixtures[..., None] * per_row, 0.0)
         self.missing = np.asarray(np.isnan(self.share).any(axis=(1, 2)))  # (C, width)
         self.share = np.nan_to_num(self.share)
-        balanced = self.share.mean(axis=1)  # (C, L, width)
+        self.balanced = self.share.mean(axis=1)  # (C, L, width)
+        self.members = [np.flatnonzero(m.any(axis=0)).tolist() for m in mixtures]  # manufacturers of each contrast
 
-        stacked = np.ascontiguousarray(counts.transpose(1, 0, 2)).reshape(n, manufacturers * width)
-        self.count_rows = list(stacked)
-        self.cumulative = np.zeros((n + 1, manufacturers * width), dtype=stacked.dtype)
-        self.cumulative_rows = list(self.cumulative)
-        self.mass_rows = [list(np.einsum("lnb,lb->nb", counts, balanced[c])) for c in range(len(mixtures))]
-        # The search works on 2^bits rows; those beyond the data hold more mass than any threshold.
-        self.bits = n.bit_length()
+        self.counts = np.ascontiguousarray(counts.transpose(1, 0, 2)).reshape(n, manufacturers * width)
+        self.count_rows = list(self.counts) if width > _NARROW else []
+        # The last step of a search may look at rows beyond the data: these hold at least all the mass there is.
+        step = 1 << _FINE_BITS
+        self.cumulative = np.full((n + step, manufacturers * width), totals.max(initial=0.0), dtype=counts.dtype)
+        self.cumulative[0] = 0
+        self.cumulative_rows = list(self.cumulative[: n + 1]) if self.count_rows else []
+        # Likewise for the 2^bits coarse rows.
+        self.coarse_rows = n >> _FINE_BITS
+        self.bits = self.coarse_rows.bit_length()
         self.mass = np.full((1 << self.bits, width), np.inf)
-        self.mass_out = list(self.mass)
+        self.term = np.empty((self.coarse_rows, width))
 
         thresholds = (np.arange(1, bins) / bins)[:, None] - TOLERANCE
         self.thresholds = np.repeat(thresholds, width, axis=1)
         self.column = np.arange(width, dtype=np.int64)
         shape = (bins - 1, width)
         self.position, self.jump = np.empty(shape, np.int64), np.empty(shape, np.int64)
-        self.probe, self.less = np.empty(shape), np.empty(shape, bool)
+        self.probe, self.probe_term, self.less = np.empty(shape), np.empty(shape), np.empty(shape, bool)
+        self.found = np.empty(shape, counts.dtype)
 
-    def evaluate(self, order: list[int], last: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    def evaluate(
+        self, order: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+    ) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Divergence and effective bins (C, width) of one feature whose rows come in this order."""
         out = self.cumulative_rows
-        for i, row in enumerate(order):
-            np.add(out[i], self.count_rows[row], out[i + 1])
-        found = [self._contrast(c, order, last) for c in range(len(self.mixtures))]
+        if out:
+            for i, row in enumerate(order.tolist()):
+                np.add(out[i], self.count_rows[row], out[i + 1])
+        else:
+            inside = self.cumulative[1 : self.n + 1]
+            np.cumsum(self.counts[order], axis=0, dtype=inside.dtype, out=inside)
+        found = [self._contrast(c, last) for c in range(len(self.mixtures))]
         return np.array([d for d, _ in found]), np.array([k for _, k in found])
 
-    def _contrast(self, c: int, order: list[int], last: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
-        edges = last[self._first_at_least(c, order)]  # (K-1, width): the last row of each bin but the last one
+    def _contrast(self, c: int, last: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+        edges = last[self._first_at_least(c)]  # (K-1, width): the last row of each bin but the last one
         manufacturers = self.mixtures.shape[2]
         flat = self.cumulative.reshape(-1)
         at = (edges + 1) * (manufacturers * self.width) + self.column
         groups = self.mixtures.shape[1]
         p = np.zeros((groups, len(edges) + 1, self.width))
-        for m in range(manufacturers):
-            if not self.mixtures[c, :, m].any():
-                continue
-            total = self.cumulative[-1, m * self.width : (m + 1) * self.width]
-            below = np.empty((len(edges) + 2, self.width), dtype=self.cumulative.dtype)
-            below[0], below[-1] = 0, total
-            below[1:-1] = flat[at + m * self.width]
-            inside = np.diff(below, axis=0)
+        below = np.empty((len(edges) + 2, self.width), dtype=self.cumulative.dtype)
+        for m in self.members[c]:
+            below[0], below[-1] = 0, self.cumulative[self.n, m * self.width : (m + 1) * self.width]
+            flat[m * self.width :].take(at, out=below[1:-1], mode="clip")
+            inside = below[1:] - below[:-1]
             for g in np.flatnonzero(self.mixtures[c, :, m]):
                 p[g] += inside * self.share[c, g, m]
         if not self.exact:
@@ -193,23 +204,44 @@ class _Block:
         d = np.where(np.abs(d) < 1e-15, 0.0, d)  # identical groups differ from 0 by rounding only
         return np.where(self.missing[c], np.nan, d), (mean > 0).sum(axis=0)
 
-    def _first_at_least(self, c: int, order: list[int]) -> npt.NDArray[np.int64]:
+    def _first_at_least(self, c: int) -> npt.NDArray[np.int64]:
         """For each k and replicate the first row (in order) at which the balanced mass is at least k/K."""
-        rows, out = self.mass_rows[c], self.mass_out
-        previous = np.zeros(self.width)
-        for i, row in enumerate(order):
-            np.add(previous, rows[row], out[i])
-            previous = out[i]
+        width, step = self.width, 1 << _FINE_BITS
+        mass, members = self.mass[: self.coarse_rows], self.members[c]
+        for i, m in enumerate(members):
+            counts = self.cumulative[step : self.n + 1 : step, m * width : (m + 1) * width]
+            np.multiply(counts, self.balanced[c, m], out=self.term if i else mass)
+            if i:
+                np.add(mass, self.term, out=mass)
         flat = self.mass.reshape(-1)
         self.position[:] = self.column
         for bit in reversed(range(self.bits)):
-            jump = self.width << bit
-            # Multiplying by the outcome, not assigning where it holds: unpredictable branches cost four times more.
-            flat[jump - self.width :].take(self.position, out=self.probe, mode="clip")
-            np.less(self.probe, self.thresholds, out=self.less)
-            np.multiply(self.less, jump, out=self.jump)
-            np.add(self.position, self.jump, out=self.position)
-        return np.minimum(self.position // self.width, self.n - 1)
+            jump = width << bit
+            flat[jump - width :].take(self.position, out=self.probe, mode="clip")
+            self._advance(jump)
+
+        # The same inside the 16 rows, in a table whose rows are as long as those of `cumulative`.
+        row = self.cumulative.shape[1]
+        np.floor_divide(self.position, width, out=self.position)
+        np.multiply(self.position, step * row, out=self.position)
+        np.add(self.position, self.column, out=self.position)
+        flat = self.cumulative.reshape(-1)
+        for bit in reversed(range(_FINE_BITS)):
+            jump = row << bit
+            for i, m in enumerate(members):
+                flat[jump + m * width :].take(self.position, out=self.found, mode="clip")
+                np.multiply(self.found, self.balanced[c, m], out=self.probe_term if i else self.probe)
+                if i:
+                    np.add(self.probe, self.probe_term, out=self.probe)
+            self._advance(jump)
+        return np.minimum(self.position // row, self.n - 1)
+
+    def _advance(self, jump: int) -> None:
+        """Move on by `jump` wherever the probe is below its threshold."""
+        # Multiplying by the outcome, not assigning where it holds: unpredictable branches cost four times more.
+        np.less(self.probe, self.thresholds, out=self.less)
+        np.multiply(self.less, jump, out=self.jump)
+        np.add(self.position, self.jump, out=self.position)
 
 
 def _plogp(p: Floats) -> Floats:
