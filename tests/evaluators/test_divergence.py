@@ -29,6 +29,20 @@ def test_equals_the_definition_on_random_data_with_ties_and_weights(groups: int,
             assert found[j, b] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [4, 15, 16, 17, 31, 33, 64])
+@pytest.mark.parametrize("whole", [True, False], ids=["whole weights", "fractional weights"])
+def test_equals_the_definition_around_multiples_of_the_search_step_for_few_and_many_replicates(n: int, whole: bool):
+    rng = np.random.default_rng(n)
+    values = rng.integers(0, 20, (n, 3)).astype(float)
+    weights = one_hot(np.arange(n) % 2, 2) * rng.integers(1, 4, (n, 20)) * (1 if whole else 0.5)
+    wide, narrow = jsd(values, weights), jsd(values, weights[:, :, :7])
+    for j in range(3):
+        for b in range(20):
+            expected, _ = by_definition(values[:, j].tolist(), (2 * weights[:, :, b]).astype(int).tolist(), 10)
+            assert wide[j, b] == pytest.approx(expected, abs=1e-12)
+    np.testing.assert_allclose(narrow, wide[:, :7], atol=1e-15)
+
+
 @pytest.mark.parametrize(("n1", "n2"), [(20, 20), (30, 10), (49, 7), (160, 40), (33, 27)])
 def test_an_edge_that_falls_exactly_on_a_multiple_of_one_over_k_is_not_missed(n1: int, n2: int):
     """Interleaved groups: many cumulative masses are exact multiples of 1/10, which floats only approximate."""
