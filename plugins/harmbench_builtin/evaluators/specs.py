@@ -231,8 +231,8 @@ EVALUATORS = (
                    bounds=(0.0, float("inf"))),
             _lower("seconds_transform", "Transform", "cost", "Applying the feature stage, all folds", unit="s",
                    bounds=(0.0, float("inf"))),
-            _lower("peak_memory_mb", "Memory", "cost", "Largest resident memory of the process while it ran the cell", unit="MiB",
-                   bounds=(0.0, float("inf"))),
+            _lower("peak_memory_mb", "Memory", "cost", "Largest resident memory of the process while it ran the cell",
+                   unit="MiB", bounds=(0.0, float("inf"))),
         ),
     ),
 )  # fmt: skip
