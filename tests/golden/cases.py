@@ -60,7 +60,7 @@ def _blur(field_: np.ndarray, reach: int) -> np.ndarray:
 
 def speckle(seed: int, count: int, size: int) -> np.ndarray:
     """Log-compressed speckle, 0 to 255."""
-    draw = np.random.RandomState(seed)  # noqa: NPY002 - the only stream that NumPy promises to keep
+    draw = np.random.RandomState(seed)
     out = []
     for _ in range(count):
         envelope = np.hypot(_blur(draw.normal(size=(size, size)), 2), _blur(draw.normal(size=(size, size)), 2))
@@ -70,7 +70,7 @@ def speckle(seed: int, count: int, size: int) -> np.ndarray:
 
 def signed(seed: int, count: int, size: int) -> np.ndarray:
     """Maps of either sign, as a filter gives them."""
-    draw = np.random.RandomState(seed)  # noqa: NPY002
+    draw = np.random.RandomState(seed)
     images = speckle(seed + 1, count, size)
     kernels = draw.normal(size=(count, 4, 4)) / 4
     out = np.zeros_like(images)
@@ -84,7 +84,7 @@ def signed(seed: int, count: int, size: int) -> np.ndarray:
 
 def uniform(seed: int, count: int, size: int) -> np.ndarray:
     """Independent values from -100 to 100 with all 53 bits."""
-    return np.random.RandomState(seed).random_sample((count, size, size)) * 200 - 100  # noqa: NPY002
+    return np.random.RandomState(seed).random_sample((count, size, size)) * 200 - 100
 
 
 def _masks(size: int, count: int, draw: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -96,7 +96,7 @@ def _masks(size: int, count: int, draw: Callable[[int], np.ndarray]) -> np.ndarr
 
 def _tiny(size: int, count: int) -> np.ndarray:
     """4 to 60 pixels in a box of 2 to 8 by 2 to 8."""
-    draw = np.random.RandomState(7)  # noqa: NPY002
+    draw = np.random.RandomState(7)
     masks = np.zeros((count, size, size), dtype=bool)
     for mask in masks:
         h, w = draw.randint(2, 9, 2)
@@ -158,7 +158,7 @@ def cases() -> Iterator[Case]:
     board = (np.indices((size, size)).sum(axis=0) % 2.0)[None]
     yield Case("checkerboard", board, same(board), settings={"bin_count": 2})
     maps = uniform(3, 6, size)
-    draw = np.random.RandomState(4)  # noqa: NPY002
+    draw = np.random.RandomState(4)
     share = np.linspace(0.02, 0.9, 6)
     scattered = _masks(size, 6, lambda k: draw.random_sample((size, size)) < share[k])
     yield Case("scattered masks", maps, scattered, settings={"bin_count": 16})

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import radiomics
 import SimpleITK as sitk
-from golden.cases import Case, cases
 from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+from golden.cases import Case, cases
 
 FILE = Path(__file__).with_name("pyradiomics.npz")
 CLASSES = ("shape2D", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
