@@ -1,0 +1,104 @@
+/* Grey level size zone matrix: 8-connected zones of one level, counted by level and number of pixels.
+ *
+ * Zones of one pixel are GLDM's pixels with no equal neighbour; they are never labelled. The others are labelled in one
+ * raster pass with union-find: of the preceding neighbours N, W, NW, NE that have the pixel's level, one gives the
+ * label, and only NE without N can bring a second zone.
+ */
+#include <stdlib.h>
+
+#include "fast2d.h"
+#include "lanes.h"
+
+enum { SIZE_BITS = 24 }; /* of w->zone_size; the level is above */
+
+static int32_t root(const int32_t *parent, int32_t a) {
+    while (parent[a] != a) a = parent[a];
+    return a;
+}
+
+/* w->zone_size[label] = level << SIZE_BITS | pixels; merged labels keep 0 pixels. Returns the number of labels. */
+static int32_t label_zones(work_t *w, const plan_t *p) {
+    int32_t *restrict label = w->label, *restrict parent = w->parent;
+    uint32_t *restrict size = w->zone_size;
+    int64_t offset[16];
+    for (int c = 0; c < 16; c++)
+        offset[c] = c & 1 ? -p->stride : c & 2 ? -1 : c & 4 ? -p->stride - 1 : c & 8 ? 1 - p->stride : 0;
+    const unsigned joins = 1u << 10 | 1u << 12 | 1u << 14; /* NE and (W or NW), without N */
+    int32_t labels = 0;
+    int64_t n_merged = 0;
+    for (int64_t i = 0; i < p->n; i += 64)
+        for (uint64_t m = nonzero64(w->equal + i); m; m &= m - 1) {
+            const int64_t k = i + __builtin_ctzll(m), q = p->position[k];
+            const int c = w->same[k];
+            size[labels] = (uint32_t)w->level[k] << SIZE_BITS;
+            label[q] = labels; /* read back when no preceding neighbour is equal */
+            const int32_t t = label[q + offset[c]];
+            labels += c == 0;
+            if (joins >> c & 1) {
+                int32_t a = root(parent, t), b = root(parent, label[q - p->stride + 1]);
+                if (a != b) {
+                    int32_t young = a > b ? a : b;
+                    parent[young] = a < b ? a : b;
+                    w->merged[n_merged++] = young;
+                }
+            }
+            label[q] = t;
+            size[t]++;
+        }
+    for (int64_t k = 0; k < n_merged; k++) {
+        const int32_t a = w->merged[k];
+        size[root(parent, a)] += size[a] & ((1u << SIZE_BITS) - 1);
+        size[a] &= ~((1u << SIZE_BITS) - 1);
+    }
+    for (int64_t k = 0; k < n_merged; k++) parent[w->merged[k]] = w->merged[k];
+    return labels;
+}
+
+static int by_size_and_level(const void *a, const void *b) {
+    const cell_t *x = a, *y = b;
+    return x->size != y->size ? (x->size < y->size ? -1 : 1) : (x->level > y->level) - (x->level < y->level);
+}
+
+/* Counts zones up to ZONE_ROWS pixels in w->sizes; larger ones are listed and merged. Returns the list's length. */
+static int64_t zones_by_size(work_t *w, int32_t labels, cell_t *list) {
+    const int64_t row = w->level_stride;
+    int64_t n_list = 0, kept = 0;
+    memset(w->sizes, 0, sizeof(int32_t) * (ZONE_ROWS + 1) * (size_t)row);
+    memcpy(w->sizes + row, w->dependence, sizeof(int32_t) * (size_t)row);
+    for (int32_t k = 0; k < labels; k++) {
+        const int32_t size = (int32_t)(w->zone_size[k] & ((1u << SIZE_BITS) - 1));
+        const int32_t level = (int32_t)(w->zone_size[k] >> SIZE_BITS);
+        if (size <= ZONE_ROWS) w->sizes[size * row + level]++; /* merged labels go to row 0, which is not read */
+        else list[n_list++] = (cell_t){size, level, 1};
+    }
+    qsort(list, (size_t)n_list, sizeof *list, by_size_and_level);
+    for (int64_t k = 0; k < n_list; k++) {
+        if (kept && !by_size_and_level(list + kept - 1, list + k)) list[kept - 1].count++;
+        else list[kept++] = list[k];
+    }
+    return kept;
+}
+
+static void glszm_features(work_t *w, const plan_t *p, double *out) {
+    double per_level[FAST_LEVELS + 10];
+    /* Zones above ZONE_ROWS pixels are fewer than n / ZONE_ROWS; `chosen` has done its work and holds them. */
+    cell_t *list = (cell_t *)w->chosen;
+    int64_t n_list = zones_by_size(w, label_zones(w, p), list);
+    size_features_t f = size_features(w, w->sizes, ZONE_ROWS, list, n_list, per_level);
+    out[0] = f.level_uneven;                   /* GrayLevelNonUniformity */
+    out[1] = f.level_uneven_n;                 /* GrayLevelNonUniformityNormalized */
+    out[2] = f.level_variance;                 /* GrayLevelVariance */
+    out[3] = f.high;                           /* HighGrayLevelZoneEmphasis */
+    out[4] = f.large;                          /* LargeAreaEmphasis */
+    out[5] = f.large_high;                     /* LargeAreaHighGrayLevelEmphasis */
+    out[6] = f.large_low;                      /* LargeAreaLowGrayLevelEmphasis */
+    out[7] = f.low;                            /* LowGrayLevelZoneEmphasis */
+    out[8] = f.size_uneven;                    /* SizeZoneNonUniformity */
+    out[9] = f.size_uneven_n;                  /* SizeZoneNonUniformityNormalized */
+    out[10] = f.small;                         /* SmallAreaEmphasis */
+    out[11] = f.small_high;                    /* SmallAreaHighGrayLevelEmphasis */
+    out[12] = f.small_low;                     /* SmallAreaLowGrayLevelEmphasis */
+    out[13] = f.entropy;                       /* ZoneEntropy */
+    out[14] = f.count / (double)p->n;          /* ZonePercentage: zones / pixels */
+    out[15] = f.size_variance;                 /* ZoneVariance */
+}

@@ -1,0 +1,117 @@
+/* Counting: one look at every region pixel's 8 neighbours serves GLCM, GLDM, NGTDM, runs and zones.
+ *
+ * Per block of 32 pixels, vectorised: which neighbours have the same level, and ready-made table indices. Then five
+ * counter increments per pixel: four GLCM directions, and one packed counter for GLDM and NGTDM together. Neighbours
+ * outside the region have level 0 and are counted in row or column 0, which nobody reads.
+ */
+#include "fast2d.h"
+#include "lanes.h"
+
+enum { CHUNK = 512, LONGEST = 384 };
+
+/* Bits of w->same (the neighbour that precedes in raster order has the pixel's level) and w->twice (so has the one
+ * behind it, two steps back): the pixel is at least the second, third of its run. */
+enum { NORTH = 1, WEST = 2, NORTH_WEST = 4, NORTH_EAST = 8 };
+
+typedef struct {
+    uint16_t pair[DIRECTIONS][CHUNK + SLACK]; /* index of a GLCM cell */
+    uint16_t key[CHUNK + SLACK];              /* index in w->packed */
+    uint16_t difference[CHUNK + SLACK];       /* |level x neighbours - sum of the neighbours' levels| */
+} chunk_t;
+
+static inline half32 widen(byte32 a) { return __builtin_convertvector(a, half32); }
+static inline byte32 same_as(byte32 a, byte32 b) { return (byte32)(a == b); }
+static inline void store_halves(uint16_t *p, half32 a) { memcpy(p, &a, sizeof a); }
+
+static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, uint16_t key_row,
+                        chunk_t *c, int at, uint8_t *same, uint8_t *twice, uint8_t *equal) {
+    const byte32 x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
+    const byte32 n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
+    const byte32 s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
+    const byte32 en = same_as(x, n), ew = same_as(x, w), enw = same_as(x, nw), ene = same_as(x, ne);
+    /* a comparison gives 255 = -1 where it is true */
+    const byte32 alike = -(en + ew + enw + ene + same_as(x, e) + same_as(x, s) + same_as(x, sw) + same_as(x, se));
+    store_bytes(equal, alike);
+    store_bytes(same, (en & NORTH) | (ew & WEST) | (enw & NORTH_WEST) | (ene & NORTH_EAST));
+    store_bytes(twice, (en & same_as(x, load_bytes(b - 2 * stride)) & NORTH) |
+                           (ew & same_as(x, load_bytes(b - 2)) & WEST) |
+                           (enw & same_as(x, load_bytes(b - 2 * stride - 2)) & NORTH_WEST) |
+                           (ene & same_as(x, load_bytes(b - 2 * stride + 2)) & NORTH_EAST));
+
+    const half32 xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
+    const half32 row = xh * pair_row;
+    store_halves(c->pair[0] + at, row + eh);
+    store_halves(c->pair[1] + at, row + sh);
+    store_halves(c->pair[2] + at, row + seh);
+    store_halves(c->pair[3] + at, row + swh);
+    const byte32 a9 = load_bytes(around9);
+    store_halves(c->key + at, widen(a9 + alike) * key_row + xh);
+    /* 9 x neighbours / 9, exact for 0..72 */
+    const half32 around = (widen(a9) * 57) >> 9;
+    const half32 sum = eh + sh + seh + swh + widen(w) + widen(n) + widen(nw) + widen(ne);
+    const shalf32 d = (shalf32)(xh * around - sum), sign = d >> 15;
+    store_halves(c->difference + at, (half32)((d ^ sign) - sign));
+}
+
+/* pairs: four counters per cell, one for each direction. */
+static void count_chunk(const chunk_t *restrict c, int n, int32_t *restrict pairs, uint64_t *restrict packed) {
+    for (int i = 0; i < n; i++) {
+        pairs[(size_t)c->pair[0][i] * DIRECTIONS + 0]++;
+        pairs[(size_t)c->pair[1][i] * DIRECTIONS + 1]++;
+        pairs[(size_t)c->pair[2][i] * DIRECTIONS + 2]++;
+        pairs[(size_t)c->pair[3][i] * DIRECTIONS + 3]++;
+        packed[c->key[i]] += ((uint64_t)1 << 40) + c->difference[i];
+    }
+}
+
+static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
+    const uint16_t pair_row = (uint16_t)(levels + 1), key_row = (uint16_t)w->level_stride;
+    chunk_t c;
+    memset(w->pairs, 0, sizeof(int32_t) * DIRECTIONS * (size_t)(levels + 1) * (size_t)(levels + 1));
+    memset(w->packed, 0, sizeof(uint64_t) * 81 * (size_t)w->level_stride);
+    int64_t i = 0;
+    int at = 0;
+    for (int64_t s = 0; s < p->n_segments; s++) {
+        const uint8_t *b = w->box + p->segments[s].box;
+        for (int left = p->segments[s].length; left > 0;) {
+            int take = left < LONGEST ? left : LONGEST;
+            if (at + take > CHUNK) {
+                count_chunk(&c, at, w->pairs, w->packed);
+                at = 0;
+            }
+            /* past the segment's end: the next one overwrites it */
+            for (int k = 0; k < take; k += 32)
+                look(b + k, p->stride, p->around9 + i + k, pair_row, key_row, &c, at + k, w->same + i + k,
+                     w->twice + i + k, w->equal + i + k);
+            at += take; i += take; b += take; left -= take;
+        }
+    }
+    count_chunk(&c, at, w->pairs, w->packed);
+    memset(w->same + i, 0, SLACK);
+    memset(w->twice + i, 0, SLACK);
+    memset(w->equal + i, 0, SLACK);
+}
+
+/* Packed counters to GLDM counts [dependence][level], the histogram of levels, and NGTDM's s_g (see ngtdm.c). */
+static void unpack(work_t *w, const plan_t *p, int32_t *histogram, double *difference) {
+    const int64_t row = w->level_stride;
+    memset(w->dependence, 0, sizeof(int32_t) * 9 * (size_t)row);
+    for (int64_t g = 0; g < row; g++) { difference[g] = 0; histogram[g] = 0; }
+    for (int k = 0; k < 9; k++) {
+        if (!p->around_present[k]) continue;
+        int64_t *sum = w->difference;
+        memset(sum, 0, sizeof(int64_t) * (size_t)row);
+        for (int d = 0; d <= k; d++) {
+            const uint64_t *restrict from = w->packed + (9 * k + d) * row;
+            int32_t *restrict to = w->dependence + d * row;
+            for (int64_t g = 0; g < row; g++) {
+                to[g] += (int32_t)(from[g] >> 40);
+                sum[g] += (int64_t)(from[g] & (((uint64_t)1 << 40) - 1));
+            }
+        }
+        if (k)
+            for (int64_t g = 0; g < row; g++) difference[g] += (double)sum[g] / k;
+    }
+    for (int d = 0; d < 9; d++)
+        for (int64_t g = 0; g < row; g++) histogram[g] += w->dependence[d * row + g];
+}

@@ -1,0 +1,115 @@
+/* The plan of a mask: what every map over it shares. */
+#include <stdlib.h>
+
+#include "fast2d.h"
+
+static const int STEP_ROW[DIRECTIONS] = {0, 1, 1, 1}, STEP_COLUMN[DIRECTIONS] = {1, 0, 1, -1};
+
+/* 1 at the region's pixels of the box with its margin. */
+static uint8_t *draw(const plan_t *p, const uint8_t *mask) {
+    uint8_t *inside = aligned_zeros((size_t)p->size);
+    if (!inside) return NULL;
+    for (int64_t y = 0; y < p->height; y++) {
+        const uint8_t *from = mask + (p->top + y) * p->columns + p->left;
+        uint8_t *to = inside + (y + FRAME) * p->stride + FRAME;
+        for (int64_t x = 0; x < p->width; x++) to[x] = from[x] != 0;
+    }
+    return inside;
+}
+
+static void find_box(plan_t *p, const uint8_t *mask) {
+    int64_t top = p->rows, bottom = -1, left = p->columns, right = -1;
+    for (int64_t y = 0; y < p->rows; y++)
+        for (int64_t x = 0; x < p->columns; x++)
+            if (mask[y * p->columns + x]) {
+                p->n++;
+                if (y < top) top = y;
+                if (x < left) left = x;
+                if (x > right) right = x;
+                bottom = y;
+            }
+    if (!p->n) return;
+    p->top = top; p->left = left;
+    p->height = bottom - top + 1; p->width = right - left + 1;
+    p->stride = p->width + 2 * FRAME;
+    p->size = p->stride * (p->height + 2 * FRAME);
+}
+
+static int find_segments(plan_t *p, const uint8_t *inside) {
+    for (int64_t q = 1; q < p->size; q++) p->n_segments += inside[q] && !inside[q - 1];
+    p->segments = aligned_zeros(sizeof(segment_t) * (size_t)p->n_segments);
+    p->position = aligned_zeros(sizeof(int32_t) * (size_t)(p->n + SLACK));
+    if (!p->segments || !p->position) return NO_MEMORY;
+    int64_t s = -1, i = 0;
+    for (int64_t q = 1; q < p->size; q++) {
+        if (!inside[q]) continue;
+        if (!inside[q - 1]) {
+            int64_t y = p->top + q / p->stride - FRAME, x = p->left + q % p->stride - FRAME;
+            p->segments[++s] = (segment_t){y * p->columns + x, (int32_t)q, (int32_t)y, (int32_t)x, 0};
+        }
+        p->segments[s].length++;
+        p->position[i++] = (int32_t)q;
+    }
+    return DONE;
+}
+
+/* 8-connected neighbours of every region pixel, and the pairs in each direction. */
+static int count_neighbours(plan_t *p, const uint8_t *inside) {
+    p->around9 = aligned_zeros((size_t)p->n + SLACK);
+    if (!p->around9) return NO_MEMORY;
+    for (int64_t i = 0; i < p->n; i++) {
+        int around = 0;
+        for (int d = 0; d < DIRECTIONS; d++) {
+            int64_t step = STEP_ROW[d] * p->stride + STEP_COLUMN[d];
+            p->pairs[d] += inside[p->position[i] + step];
+            around += inside[p->position[i] + step] + inside[p->position[i] - step];
+        }
+        p->around9[i] = (uint8_t)(9 * around);
+        p->around_present[around] = 1;
+    }
+    return DONE;
+}
+
+/* PyRadiomics drops a run direction in which no line holds two region pixels, or that does not fit the box. */
+static int find_run_directions(plan_t *p) {
+    int64_t lines = p->height + p->width;
+    int32_t *on_line = aligned_zeros(sizeof(int32_t) * (size_t)lines);
+    if (!on_line) return NO_MEMORY;
+    for (int d = 0; d < DIRECTIONS; d++) {
+        for (int64_t k = 0; k < lines; k++) on_line[k] = 0;
+        for (int64_t i = 0; i < p->n; i++) {
+            int64_t y = p->position[i] / p->stride - FRAME, x = p->position[i] % p->stride - FRAME;
+            int64_t line = d == 0 ? y : d == 1 ? x : d == 2 ? y - x + p->width : y + x;
+            if (++on_line[line] == 2) p->runs[d] = 1;
+        }
+        if ((STEP_ROW[d] && p->height < 2) || (STEP_COLUMN[d] && p->width < 2)) p->runs[d] = 0;
+    }
+    free(on_line);
+    return DONE;
+}
+
+/* NULL when memory is short. An empty mask gives a plan with n = 0, which the caller refuses. */
+plan_t *plan_new(const uint8_t *mask, int64_t rows, int64_t columns, double row_mm, double column_mm) {
+    plan_t *p = aligned_zeros(sizeof *p);
+    if (!p) return NULL;
+    p->rows = rows; p->columns = columns;
+    p->row_mm = row_mm; p->column_mm = column_mm;
+    find_box(p, mask);
+    if (!p->n) return p;
+    uint8_t *inside = draw(p, mask);
+    if (!inside || find_segments(p, inside) || count_neighbours(p, inside) || find_run_directions(p)) {
+        free(inside);
+        plan_free(p);
+        return NULL;
+    }
+    free(inside);
+    return p;
+}
+
+void plan_free(plan_t *p) {
+    if (!p) return;
+    free(p->segments);
+    free(p->position);
+    free(p->around9);
+    free(p);
+}

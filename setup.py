@@ -1,0 +1,82 @@
+"""Builds the one compiled part, `harmbench_builtin.extractors.fast2d._engine`; all else is in pyproject.toml.
+
+The extension is optional: without a C compiler the installation succeeds, and a slower extractor serves. Its vector
+code is compiled once per instruction set, each with its own flags, and chosen when it is loaded; nothing is compiled
+for the building machine in particular. The limited API makes one wheel serve every Python from 3.11 on.
+
+Set HARMBENCH_CFLAGS to add compiler flags (the sanitizer tests do).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+SOURCES = Path("plugins/harmbench_builtin/extractors/fast2d/csrc")
+SHARED = ("module.c", "plan.c", "shape2d.c", "grid.c", "work.c", "general.c")
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+BY_SET = {
+    "isa_baseline.c": [],
+    "isa_avx2.c": ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt"],
+    "isa_avx512.c": [
+        "-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq",
+    ],
+}  # fmt: skip
+FLAGS = [
+    "-O3",
+    "-std=gnu11",
+    # No contraction and no reassociation: grey-level edges must round as numpy's, and every set give the same bits.
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+]
+
+
+class BuildPerFile(build_ext):
+    """build_ext with flags that depend on the source file, and a missing compiler told in one line."""
+
+    def build_extension(self, ext: Extension) -> None:
+        compile_one = getattr(self.compiler, "_compile", None)
+        if compile_one is None:  # MSVC has none of the GNU vector extensions either
+            raise RuntimeError("the fast2d extension needs GCC or Clang")
+
+        def with_flags(obj, src, ext_name, cc_args, extra, pp):  # type: ignore[no-untyped-def]
+            compile_one(obj, src, ext_name, cc_args, [*extra, *BY_SET.get(Path(src).name, [])], pp)
+
+        self.compiler._compile = with_flags
+        try:
+            super().build_extension(ext)
+        finally:
+            self.compiler._compile = compile_one
+
+
+class WheelForAll(bdist_wheel):
+    """Tags the wheel for the limited API."""
+
+    def finalize_options(self) -> None:
+        self.py_limited_api = "cp311"
+        super().finalize_options()
+
+
+sets = list(BY_SET) if X86 else ["isa_baseline.c"]
+setup(
+    ext_modules=[
+        Extension(
+            "harmbench_builtin.extractors.fast2d._engine",
+            sources=[str(SOURCES / name) for name in (*SHARED, *sets)],
+            depends=sorted(str(path) for path in SOURCES.glob("*")),
+            define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("FAST2D_X86", "1")] if X86 else [])],
+            extra_compile_args=FLAGS + os.environ.get("HARMBENCH_CFLAGS", "").split(),
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildPerFile, "bdist_wheel": WheelForAll},
+)
