@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -120,6 +121,18 @@ def test_non_finite_pixels_inside_the_mask_are_refused(value: float) -> None:
     maps[1][tuple(np.argwhere(mask)[5])] = value
     with pytest.raises(DataError, match=rf"sample 's1', map 'k1': 1 of {mask.sum()} pixels inside the mask are NaN"):
         row(filtered(*maps))
+
+
+def test_a_refused_map_leaves_nothing_behind() -> None:
+    made, image = Fast2d(), filtered(signed(13, 1, SIZE)[0])
+    before = made.extract([image], Context()).values
+    for spoil in (np.nan, np.inf, 1e300):
+        for place in (0, 300, -1):
+            pixels = signed(14, 1, SIZE)[0]
+            pixels[tuple(np.argwhere(ring(SIZE))[place])] = spoil
+            with contextlib.suppress(DataError):
+                made.extract([filtered(pixels)], Context())
+        assert np.array_equal(made.extract([image], Context()).values, before)
 
 
 def test_an_empty_mask_is_refused() -> None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,11 +28,15 @@ Spacing = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Region:
-    """A mask with its engine's plan (None without the compiled engine); spacing (1, 1) where it is unknown."""
+    """A mask with what is derived from it: the shape features asked for, the engine's plan (None without the engine).
+
+    Spacing is (1, 1) where it is unknown.
+    """
 
     sample: str
     mask: Bools
     spacing: Spacing
+    shape: Floats
     plan: Any
 
 
@@ -177,21 +181,23 @@ class Fast2d:
 
     def names(self, maps: Sequence[str]) -> tuple[str, ...]:
         """The columns for maps of these names."""
-        shape = tuple(f"{SHAPE_PREFIX}{name}" for name in SHAPE_NAMES) if self.shape else ()
-        return shape + tuple(f"{m}_{name}" for m in maps for name in NAMES)
+        return _names(tuple(maps), self.shape)
 
     def _region(self, sample: str, mask: Bools, spacing: Spacing | None) -> _Region:
-        """The mask with what the engine derives from it, kept: it comes again with every method and every fold."""
+        """The mask with what is derived from it, kept: it comes again with every method and every fold."""
         check_mask(mask, sample)
         spacing = spacing or (1.0, 1.0)
         if not self.engine.startswith("compiled"):
-            return _Region(sample, mask, spacing, None)
+            return _Region(sample, mask, spacing, oracle.shape2d(mask, spacing) if self.shape else np.empty(0), None)
         key = (mask.shape, np.packbits(mask).tobytes(), spacing)
-        plan = self._plans.pop(key, None) or engine.Plan(mask, spacing)
-        self._plans[key] = plan
+        kept = self._plans.pop(key, None)
+        if kept is None:
+            plan = engine.Plan(mask, spacing)
+            kept = (engine.shape2d(plan) if self.shape else np.empty(0), plan)
+        self._plans[key] = kept
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
-        return _Region(sample, mask, spacing, plan)
+        return _Region(sample, mask, spacing, *kept)
 
     def _by_engine(self, image: FilteredImage, region: _Region) -> Floats:
         values = engine.extract(image.maps, region.plan, self.settings)
@@ -221,13 +227,9 @@ class Fast2d:
 
     def _row(self, region: _Region, maps: Sequence[str], values: Floats) -> Floats:
         """Shape and texture in one row, every value finite."""
-        shape = np.empty(0)
-        if self.shape:
-            compiled = region.plan is not None
-            shape = engine.shape2d(region.plan) if compiled else oracle.shape2d(region.mask, region.spacing)
-        row = np.concatenate([shape, values.ravel()])
-        bad = np.flatnonzero(~np.isfinite(row))
-        if bad.size:
+        row = np.concatenate([region.shape, values.ravel()])
+        if not (finite := np.isfinite(row)).all():
+            bad = np.flatnonzero(~finite)
             columns = self.names(maps)
             shown = ", ".join(columns[i] for i in bad[:8]) + (f" and {bad.size - 8} more" if bad.size > 8 else "")
             raise DataError(
@@ -251,6 +253,13 @@ class Fast2d:
         """Raise what is wrong with the maps' values; nothing, if it is the mask."""
         for name, values in zip(image.names, image.maps, strict=True):
             check_values(values[image.mask], self.settings, image.sample, name)
+
+
+@lru_cache(maxsize=64)
+def _names(maps: tuple[str, ...], shape: bool) -> tuple[str, ...]:
+    """The columns; kept, because thousands of names for every image would take as long as ten maps."""
+    of_mask = tuple(f"{SHAPE_PREFIX}{name}" for name in SHAPE_NAMES) if shape else ()
+    return of_mask + tuple(f"{m}_{name}" for m in maps for name in NAMES)
 
 
 def _in_threads(
