@@ -1,0 +1,67 @@
+"""What the NumPy formulas do where levels are many, or pixels few; their values are tested beside the engine's."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+from golden.cases import ring, signed
+from harmbench_builtin.extractors.fast2d import oracle
+from harmbench_builtin.extractors.fast2d.names import NAMES
+from harmbench_builtin.extractors.fast2d.oracle.levels import neighbours, offsets, pairs
+from harmbench_builtin.extractors.fast2d.settings import Settings
+
+glcm = importlib.import_module("harmbench_builtin.extractors.fast2d.oracle.glcm")
+MCC = NAMES.index("glcm_MCC")
+
+
+def test_no_table_of_levels_by_levels_is_made() -> None:
+    # 65 535 levels squared would be 34 GB.
+    maps = np.random.default_rng(1).random((1, 60, 60))
+    found = oracle.extract(maps, np.ones((60, 60), dtype=bool), (1.0, 1.0), Settings(65_535))
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("symmetrical", [True, False])
+def test_mcc_of_many_levels_is_that_of_the_full_table(monkeypatch: pytest.MonkeyPatch, symmetrical: bool) -> None:
+    maps, chosen = signed(0, 1, 40), Settings(60, symmetrical_glcm=symmetrical)
+    full = oracle.extract(maps, ring(40), (1.0, 1.0), chosen)[0, MCC]
+    monkeypatch.setattr(glcm, "_DENSE", 0)
+    assert oracle.extract(maps, ring(40), (1.0, 1.0), chosen)[0, MCC] == pytest.approx(full, rel=1e-10)
+
+
+def test_mcc_is_1_where_levels_fall_into_groups_that_never_touch(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = (np.indices((20, 20)).sum(axis=0) % 2.0)[None]
+    for dense in (400, 0):
+        monkeypatch.setattr(glcm, "_DENSE", dense)
+        found = oracle.extract(board, np.ones((20, 20), dtype=bool), (1.0, 1.0), Settings(2))
+        assert found[0, MCC] == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3])
+def test_offsets_and_their_opposites_are_the_ring_of_that_radius(distance: int) -> None:
+    both = {(s * dy, s * dx) for dy, dx in offsets(distance) for s in (1, -1)}
+    side = range(-distance, distance + 1)
+    assert both == {(y, x) for y in side for x in side if max(abs(y), abs(x)) == distance}
+    assert len(both) == 2 * len(offsets(distance)) == 8 * distance
+
+
+def test_pairs_and_neighbours_see_the_mask_only() -> None:
+    levels = np.array([[1, 2, 0], [3, 0, 4]])
+    first, second = pairs(levels, (1, -1))  # down and left
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(2, 3)]
+    assert pairs(levels, (2, 0))[0].size == 0
+    total = sum(neighbours(levels, 1))
+    assert np.array_equal(total, [2 + 3, 1 + 3 + 4, 1 + 2, 2])
+
+
+def test_what_a_mask_does_not_define_is_nan() -> None:
+    mask = np.zeros((9, 9), dtype=bool)
+    mask[4, 4] = True
+    found = dict(zip(NAMES, oracle.extract(np.ones((1, 9, 9)), mask, (1.0, 1.0), Settings())[0], strict=True))
+    undefined = {name for name, value in found.items() if np.isnan(value)}
+    assert undefined == {name for name in NAMES if name.startswith(("glcm_", "glrlm_"))}
+    assert found["firstorder_Variance"] == 0
+    assert found["glszm_ZonePercentage"] == found["gldm_LargeDependenceEmphasis"] == 1
