@@ -89,7 +89,7 @@ static void deflate(v4 *triangle, const i4 *marginal, const int32_t *present, in
         const v4 m = to_double4(marginal[present[a]]);
         root[a] = root4(m);
         /* a level without a partner in this direction has a row of zeros */
-        inverse[a] = select4(m > all4(0), all4(1) / select4(m > all4(0), root[a], all4(1)), all4(0));
+        inverse[a] = select4(more4(m, all4(0)), all4(1) / select4(more4(m, all4(0)), root[a], all4(1)), all4(0));
     }
     for (int a = 0; a < n_present; a++) {
         v4 *restrict line = triangle + (int64_t)a * n_present;

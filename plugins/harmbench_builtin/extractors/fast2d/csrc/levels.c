@@ -18,15 +18,14 @@ static void find_levels(work_t *w, int64_t n, const grid_t *g) {
     const double origin = g->origin, step = g->step;
     const int shift = fine_shift(g->levels), last = g->levels - 1, last_fine = (g->levels << shift) - 1;
     const double scale = (double)(1 << shift) / step;
+    const double top = last, top_fine = last_fine;
     for (int64_t i = 0; i < n; i++) {
-        double x = v[i];
-        int f = (int)((x - origin) * scale);
-        f = f > last_fine ? last_fine : f;
-        int k = f >> shift;
-        double low = (double)k * step, high = (double)(k + 1) * step;
-        k -= x < low + origin;
-        k += (x >= high + origin) & (k < last);
-        level[i] = (uint8_t)(k + 1);
+        const double x = v[i], at = (x - origin) * scale;
+        const int f = (int)(at < top_fine ? at : top_fine);
+        const double k = (double)(f >> shift), low = k * step, high = (k + 1.0) * step;
+        double corrected = k - (x < low + origin ? 1.0 : 0.0) + (x >= high + origin ? 1.0 : 0.0);
+        corrected = corrected < top ? corrected : top;
+        level[i] = (uint8_t)((int)corrected + 1);
         fine[i] = (uint16_t)f;
     }
 }
@@ -34,14 +33,14 @@ static void find_levels(work_t *w, int64_t n, const grid_t *g) {
 /* Levels into the box. A vector that passes a segment's end writes outside (0) there; segments to the right of it
  * and below come later and write themselves. */
 static void place_levels(work_t *w, const plan_t *p) {
-    static const uint8_t keep[64] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    static const uint8_t ones[64] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
     const uint8_t *level = w->level;
     for (int64_t s = 0; s < p->n_segments; s++) {
         uint8_t *to = w->box + p->segments[s].box;
         int left = p->segments[s].length;
-        for (; left > 32; left -= 32, to += 32, level += 32) store_bytes(to, load_bytes(level));
-        store_bytes(to, load_bytes(level) & load_bytes(keep + 32 - left));
+        for (; left > BYTES; left -= BYTES, to += BYTES, level += BYTES) store_bytes(to, load_bytes(level));
+        store_bytes(to, load_bytes(level) & load_bytes(ones + 32 - left));
         level += left;
     }
 }

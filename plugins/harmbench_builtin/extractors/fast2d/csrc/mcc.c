@@ -10,8 +10,6 @@
 #include "fast2d.h"
 #include "lanes.h"
 
-static inline v4 root4(v4 a) { return (v4){sqrt(a[0]), sqrt(a[1]), sqrt(a[2]), sqrt(a[3])}; }
-
 /* q = A u for the leading k x k block of a symmetric A of which the lower triangle is stored. Two rows at a time, so
  * that u and q are loaded half as often. */
 static void multiply(const v4 *a, int n, int k, const v4 *u, v4 *restrict q) {
@@ -74,8 +72,8 @@ static void tridiagonal(v4 *a, int n, v4 *d, v4 *e2) {
         v4 s = zero;
         for (int j = 0; j < k; j++) s += row[j] * row[j];
         const v4 tail = s - x * x, norm = root4(s);
-        const m4 tiny = tail <= 1e-28 * s; /* nothing to remove */
-        const v4 alpha = select4(x > zero, -norm, norm);
+        const m4 tiny = at_least4(1e-28 * s, tail); /* nothing to remove */
+        const v4 alpha = select4(more4(x, zero), -norm, norm);
         e2[k] = select4(tiny, x * x, s);
         for (int j = 0; j < k; j++) u[j] = row[j];
         u[k - 1] = x - alpha;
@@ -110,14 +108,14 @@ static int laguerre(const v4 *d, const v4 *e2, int n, end_t *end) {
         second[z] = zero;
         sum[z] = first[z];
         squares[z] = first[z] * first[z];
-        passed[z] = p[z] >= zero;
+        passed[z] = at_least4(p[z], zero);
     }
     for (int i = 1; i < n; i++)
         for (int z = 0; z < 2; z++) {
             const v4 r = e2[i] / p[z];
             const v4 numerator = r * first[z] - 1.0, curvature = r * (second[z] - 2.0 * first[z] * first[z]);
             p[z] = (z ? -d[i] : d[i]) - end[z].x - r;
-            passed[z] |= p[z] >= zero;
+            passed[z] |= at_least4(p[z], zero);
             const v4 over = one / p[z];
             first[z] = numerator * over;
             second[z] = curvature * over;
@@ -127,11 +125,11 @@ static int laguerre(const v4 *d, const v4 *e2, int n, end_t *end) {
     int all = 1;
     for (int z = 0; z < 2; z++) {
         v4 inside = (n - 1) * (n * squares[z] - sum[z] * sum[z]);
-        inside = select4(inside > zero, inside, zero);
+        inside = select4(more4(inside, zero), inside, zero);
         const v4 step = n / (sum[z] + root4(inside));
-        const m4 stop = passed[z] | ~(step > 1e-15 * abs4(end[z].x) + 1e-18);
+        const m4 stop = passed[z] | ~more4(step, 1e-15 * abs4(end[z].x) + 1e-18);
         end[z].done |= passed[z];
-        end[z].x = select4(end[z].done | ~(step > zero), end[z].x, end[z].x - step);
+        end[z].x = select4(end[z].done | ~more4(step, zero), end[z].x, end[z].x - step);
         end[z].done |= stop;
         for (int l = 0; l < 4; l++) all &= end[z].done[l] != 0;
     }
@@ -147,13 +145,13 @@ static v4 spectral_radius(v4 *a, int n) {
     for (int i = 0; i < n; i++) {
         const v4 after = i + 1 < n ? root4(e2[i + 1]) : all4(0), radius = before + after;
         const v4 up = d[i] + radius, down = radius - d[i];
-        top = select4(up > top, up, top);
-        bottom = select4(down > bottom, down, bottom);
+        top = select4(more4(up, top), up, top);
+        bottom = select4(more4(down, bottom), down, bottom);
         before = after;
     }
     end_t end[2] = {{top, {0, 0, 0, 0}}, {bottom, {0, 0, 0, 0}}};
     for (int z = 0; z < 2; z++) end[z].x += 1e-12 * abs4(end[z].x) + 1e-15;
     for (int k = 0; k < 60; k++)
         if (laguerre(d, e2, n, end)) break;
-    return select4(end[0].x > end[1].x, end[0].x, end[1].x);
+    return select4(more4(end[0].x, end[1].x), end[0].x, end[1].x);
 }

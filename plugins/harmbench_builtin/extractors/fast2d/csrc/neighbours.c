@@ -1,6 +1,6 @@
 /* Counting: one look at every region pixel's 8 neighbours serves GLCM, GLDM, NGTDM, runs and zones.
  *
- * Per block of 32 pixels, vectorised: which neighbours have the same level, and ready-made table indices. Then five
+ * Per block of pixels, vectorised: which neighbours have the same level, and ready-made table indices. Then five
  * counter increments per pixel: four GLCM directions, and one packed counter for GLDM and NGTDM together. Neighbours
  * outside the region have level 0 and are counted in row or column 0, which nobody reads.
  */
@@ -19,18 +19,14 @@ typedef struct {
     uint16_t difference[CHUNK + SLACK];       /* |level x neighbours - sum of the neighbours' levels| */
 } chunk_t;
 
-static inline half32 widen(byte32 a) { return __builtin_convertvector(a, half32); }
-static inline byte32 same_as(byte32 a, byte32 b) { return (byte32)(a == b); }
-static inline void store_halves(uint16_t *p, half32 a) { memcpy(p, &a, sizeof a); }
-
 static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, uint16_t key_row,
                         chunk_t *c, int at, uint8_t *same, uint8_t *twice, uint8_t *equal) {
-    const byte32 x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
-    const byte32 n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
-    const byte32 s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
-    const byte32 en = same_as(x, n), ew = same_as(x, w), enw = same_as(x, nw), ene = same_as(x, ne);
+    const bytes_t x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
+    const bytes_t n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
+    const bytes_t s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
+    const bytes_t en = same_as(x, n), ew = same_as(x, w), enw = same_as(x, nw), ene = same_as(x, ne);
     /* a comparison gives 255 = -1 where it is true */
-    const byte32 alike = -(en + ew + enw + ene + same_as(x, e) + same_as(x, s) + same_as(x, sw) + same_as(x, se));
+    const bytes_t alike = -(en + ew + enw + ene + same_as(x, e) + same_as(x, s) + same_as(x, sw) + same_as(x, se));
     store_bytes(equal, alike);
     store_bytes(same, (en & NORTH) | (ew & WEST) | (enw & NORTH_WEST) | (ene & NORTH_EAST));
     store_bytes(twice, (en & same_as(x, load_bytes(b - 2 * stride)) & NORTH) |
@@ -38,19 +34,19 @@ static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9
                            (enw & same_as(x, load_bytes(b - 2 * stride - 2)) & NORTH_WEST) |
                            (ene & same_as(x, load_bytes(b - 2 * stride + 2)) & NORTH_EAST));
 
-    const half32 xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
-    const half32 row = xh * pair_row;
+    const halves_t xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
+    const halves_t row = xh * pair_row;
     store_halves(c->pair[0] + at, row + eh);
     store_halves(c->pair[1] + at, row + sh);
     store_halves(c->pair[2] + at, row + seh);
     store_halves(c->pair[3] + at, row + swh);
-    const byte32 a9 = load_bytes(around9);
+    const bytes_t a9 = load_bytes(around9);
     store_halves(c->key + at, widen(a9 + alike) * key_row + xh);
     /* 9 x neighbours / 9, exact for 0..72 */
-    const half32 around = (widen(a9) * 57) >> 9;
-    const half32 sum = eh + sh + seh + swh + widen(w) + widen(n) + widen(nw) + widen(ne);
-    const shalf32 d = (shalf32)(xh * around - sum), sign = d >> 15;
-    store_halves(c->difference + at, (half32)((d ^ sign) - sign));
+    const halves_t around = (widen(a9) * 57) >> 9;
+    const halves_t sum = eh + sh + seh + swh + widen(w) + widen(n) + widen(nw) + widen(ne);
+    const signed_halves_t d = (signed_halves_t)(xh * around - sum), sign = d >> 15;
+    store_halves(c->difference + at, (halves_t)((d ^ sign) - sign));
 }
 
 /* pairs: four counters per cell, one for each direction. */
@@ -80,7 +76,7 @@ static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
                 at = 0;
             }
             /* past the segment's end: the next one overwrites it */
-            for (int k = 0; k < take; k += 32)
+            for (int k = 0; k < take; k += BYTES)
                 look(b + k, p->stride, p->around9 + i + k, pair_row, key_row, &c, at + k, w->same + i + k,
                      w->twice + i + k, w->equal + i + k);
             at += take; i += take; b += take; left -= take;

@@ -32,7 +32,7 @@ static void ngtdm_features(const plan_t *p, int levels, const int32_t *histogram
         const v4 a = all4(moment[i]), b = all4(weighted[i]), q = all4(share[i]), x = all4(value[i]);
         v4 da = all4(0), dc = da, ds = da;
         for (int j = 0; j < i; j += 4) {
-            const m4 before = (m4){j, j + 1, j + 2, j + 3} < (int64_t)i;
+            const m4 before = more4(all4(i), (v4){j, j + 1, j + 2, j + 3});
             const v4 k = select4(before, x - load4(value + j), all4(0)), both = q + load4(share + j);
             da += select4(before, abs4(a - load4(moment + j)), all4(0));
             dc += k * (b + load4(weighted + j)) / both;

@@ -38,11 +38,14 @@ typedef struct {
 
 /* Marks in w->hit the values of at most RANKS bins. */
 static void mark(work_t *w, int64_t n, const bin_t *bins, int count) {
-    for (int64_t i = 0; i < n; i += 32) {
-        half32 f, hit = {0};
+    typedef uint16_t group_t __attribute__((vector_size(NATIVE)));
+    typedef uint8_t marks_t __attribute__((vector_size(NATIVE / 2)));
+    for (int64_t i = 0; i < n; i += NATIVE / 2) {
+        group_t f, hit = {0};
         memcpy(&f, w->fine + i, sizeof f);
-        for (int b = 0; b < count; b++) hit |= (half32)(f == (uint16_t)bins[b].bin);
-        store_bytes(w->hit + i, __builtin_convertvector(hit & 1, byte32));
+        for (int b = 0; b < count; b++) hit |= (group_t)(f == (uint16_t)bins[b].bin);
+        const marks_t marks = __builtin_convertvector(hit & 1, marks_t);
+        memcpy(w->hit + i, &marks, sizeof marks);
     }
     memset(w->hit + n, 0, SLACK);
 }

@@ -17,7 +17,8 @@ static void gather(work_t *w, const plan_t *p, const double *map) {
     }
 }
 
-/* value(y, x) = bias + sum over taps of kernel[i][j] * padded[y + i][x + j], added in the order of the taps. */
+/* value(y, x) = bias + sum over taps of kernel[i][j] * padded[y + i][x + j], added in the order of the taps. Sixteen
+ * pixels at a time stay in registers. */
 static void filter(work_t *w, const plan_t *p, const double *padded, int64_t stride, const double *kernel, int64_t h,
                    int64_t wd, double bias) {
     double *v = w->values;
@@ -25,17 +26,16 @@ static void filter(work_t *w, const plan_t *p, const double *padded, int64_t str
         const segment_t *g = p->segments + s;
         const double *from = padded + g->row * stride + g->column;
         for (int k = 0; k < g->length; k += 16) {
-            v8 a = all8(bias), b = a;
+            vd sum[2 * PARTS];
+            for (int q = 0; q < 2 * PARTS; q++) sum[q] = all(bias);
             for (int64_t i = 0; i < h; i++) {
                 const double *row = from + k + i * stride, *taps = kernel + i * wd;
                 for (int64_t j = 0; j < wd; j++) {
-                    v8 t = all8(taps[j]);
-                    a += t * load8(row + j);
-                    b += t * load8(row + j + 8);
+                    const vd tap = all(taps[j]);
+                    for (int q = 0; q < 2 * PARTS; q++) sum[q] += tap * load(row + j + LANES * q);
                 }
             }
-            memcpy(v + k, &a, sizeof a); /* past the segment's end: the next one overwrites it */
-            memcpy(v + k + 8, &b, sizeof b);
+            memcpy(v + k, sum, sizeof sum); /* past the segment's end: the next one overwrites it */
         }
         v += g->length;
     }
@@ -46,25 +46,36 @@ typedef struct {
 } extent_t;
 
 /* The mean is taken about the first value, so that a large constant in the map costs no digits. */
-static extent_t extent(const double *v, int64_t n) {
-    v8 first = all8(v[0]), sum = all8(0), energy = sum, low = first, high = first;
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        v8 x = load8(v + i);
-        sum += x - first;
-        energy += x * x;
-        low = select8(x < low, x, low);
-        high = select8(x > high, x, high);
+static extent_t extent(double *v, int64_t n) {
+    const vd first = all(v[0]);
+    vd sum[PARTS], energy[PARTS], low[PARTS], high[PARTS];
+    for (int q = 0; q < PARTS; q++) {
+        sum[q] = energy[q] = all(0);
+        low[q] = high[q] = first;
     }
-    v8 x = load_last(v + i, n - i, v[0]), only = load_last(v + i, n - i, 0.0);
-    sum += x - first;
-    energy += only * only;
-    low = select8(x < low, x, low);
-    high = select8(x > high, x, high);
-    extent_t e = {v[0] + sum8(sum) / (double)n, sum8(energy), v[0], v[0]};
+    const int64_t whole = n & ~(int64_t)7;
+    for (int64_t i = 0; i < whole; i += 8)
+        for (int q = 0; q < PARTS; q++) {
+            const vd x = load(v + i + LANES * q);
+            sum[q] += x - first;
+            energy[q] += x * x;
+            low[q] = choose(x < low[q], x, low[q]);
+            high[q] = choose(x > high[q], x, high[q]);
+        }
+    extent_t e = {join(sum), join(energy), v[0], v[0]};
+    double lows[8], highs[8];
+    memcpy(lows, low, sizeof lows);
+    memcpy(highs, high, sizeof highs);
     for (int k = 0; k < 8; k++) {
-        if (low[k] < e.lowest) e.lowest = low[k];
-        if (high[k] > e.highest) e.highest = high[k];
+        if (lows[k] < e.lowest) e.lowest = lows[k];
+        if (highs[k] > e.highest) e.highest = highs[k];
     }
+    for (int64_t i = whole; i < n; i++) {
+        e.mean += v[i] - v[0];
+        e.energy += v[i] * v[i];
+        if (v[i] < e.lowest) e.lowest = v[i];
+        if (v[i] > e.highest) e.highest = v[i];
+    }
+    e.mean = v[0] + e.mean / (double)n;
     return e;
 }
