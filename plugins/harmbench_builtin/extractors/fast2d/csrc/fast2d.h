@@ -109,7 +109,7 @@ void *aligned_zeros(size_t bytes);
 int grid_make(const settings_t *s, double lowest, double highest, grid_t *g);
 int grid_level(const grid_t *g, double x);
 /* general.c */
-int general_features(const plan_t *p, const settings_t *s, const grid_t *g, const double *values, double *out);
+int general_features(work_t *w, const plan_t *p, const settings_t *s, const grid_t *g, double *out);
 
 /* One build of the vector code for one instruction set. */
 typedef struct {

@@ -67,22 +67,7 @@ static void glrlm_features(work_t *w, const plan_t *p, int levels, const int32_t
         const int b = bit_of[d];
         runs_by_length(w, w->longer[b], longest[b], w->pairs + d, levels + 1, levels, histogram);
         size_features_t f = size_features(w, w->sizes, longest[b] + 1, NULL, 0, per_level);
-        out[0] += f.level_uneven;              /* GrayLevelNonUniformity */
-        out[1] += f.level_uneven_n;            /* GrayLevelNonUniformityNormalized */
-        out[2] += f.level_variance;            /* GrayLevelVariance */
-        out[3] += f.high;                      /* HighGrayLevelRunEmphasis */
-        out[4] += f.large;                     /* LongRunEmphasis */
-        out[5] += f.large_high;                /* LongRunHighGrayLevelEmphasis */
-        out[6] += f.large_low;                 /* LongRunLowGrayLevelEmphasis */
-        out[7] += f.low;                       /* LowGrayLevelRunEmphasis */
-        out[8] += f.entropy;                   /* RunEntropy */
-        out[9] += f.size_uneven;               /* RunLengthNonUniformity */
-        out[10] += f.size_uneven_n;            /* RunLengthNonUniformityNormalized */
-        out[11] += f.count / (double)p->n;     /* RunPercentage: runs / pixels */
-        out[12] += f.size_variance;            /* RunVariance */
-        out[13] += f.small;                    /* ShortRunEmphasis */
-        out[14] += f.small_high;               /* ShortRunHighGrayLevelEmphasis */
-        out[15] += f.small_low;                /* ShortRunLowGrayLevelEmphasis */
+        add_run_features(&f, (double)p->n, out);
     }
     for (int k = 0; k < 16; k++) out[k] /= used;
 }

@@ -85,20 +85,5 @@ static void glszm_features(work_t *w, const plan_t *p, double *out) {
     cell_t *list = (cell_t *)w->chosen;
     int64_t n_list = zones_by_size(w, label_zones(w, p), list);
     size_features_t f = size_features(w, w->sizes, ZONE_ROWS, list, n_list, per_level);
-    out[0] = f.level_uneven;                   /* GrayLevelNonUniformity */
-    out[1] = f.level_uneven_n;                 /* GrayLevelNonUniformityNormalized */
-    out[2] = f.level_variance;                 /* GrayLevelVariance */
-    out[3] = f.high;                           /* HighGrayLevelZoneEmphasis */
-    out[4] = f.large;                          /* LargeAreaEmphasis */
-    out[5] = f.large_high;                     /* LargeAreaHighGrayLevelEmphasis */
-    out[6] = f.large_low;                      /* LargeAreaLowGrayLevelEmphasis */
-    out[7] = f.low;                            /* LowGrayLevelZoneEmphasis */
-    out[8] = f.size_uneven;                    /* SizeZoneNonUniformity */
-    out[9] = f.size_uneven_n;                  /* SizeZoneNonUniformityNormalized */
-    out[10] = f.small;                         /* SmallAreaEmphasis */
-    out[11] = f.small_high;                    /* SmallAreaHighGrayLevelEmphasis */
-    out[12] = f.small_low;                     /* SmallAreaLowGrayLevelEmphasis */
-    out[13] = f.entropy;                       /* ZoneEntropy */
-    out[14] = f.count / (double)p->n;          /* ZonePercentage: zones / pixels */
-    out[15] = f.size_variance;                 /* ZoneVariance */
+    zone_features(&f, (double)p->n, out);
 }

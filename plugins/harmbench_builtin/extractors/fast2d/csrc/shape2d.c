@@ -85,21 +85,23 @@ static double diameter(const plan_t *p, const point_t *corner, int64_t n) {
     return sqrt(best);
 }
 
-/* Eigenvalues of the covariance of the pixels' positions. */
+/* Eigenvalues of the covariance of the pixels' positions. Sums are of whole numbers, hence exact: pixels on a line give
+ * a determinant of exactly 0. */
 static void axes(const plan_t *p, double *large, double *small) {
-    double my = 0, mx = 0, yy = 0, xx = 0, xy = 0, n = (double)p->n;
-    for (int64_t i = 0; i < p->n; i++) {
-        my += (double)(p->position[i] / p->stride);
-        mx += (double)(p->position[i] % p->stride);
+    double y1 = 0, x1 = 0, yy = 0, xx = 0, xy = 0;
+    const double n = (double)p->n;
+    for (int64_t s = 0; s < p->n_segments; s++) {
+        const segment_t *g = p->segments + s;
+        const double y = (double)(g->row - p->top - p->height / 2);
+        for (int k = 0; k < g->length; k++) {
+            const double x = (double)(g->column + k - p->left - p->width / 2);
+            y1 += y; x1 += x;
+            yy += y * y; xx += x * x; xy += x * y;
+        }
     }
-    my /= n; mx /= n;
-    for (int64_t i = 0; i < p->n; i++) {
-        const double y = ((double)(p->position[i] / p->stride) - my) * p->row_mm;
-        const double x = ((double)(p->position[i] % p->stride) - mx) * p->column_mm;
-        yy += y * y; xx += x * x; xy += x * y;
-    }
-    yy /= n; xx /= n; xy /= n;
-    const double half = (yy + xx) / 2, product = yy * xx - xy * xy;
+    const double a = n * yy - y1 * y1, b = n * xx - x1 * x1, c = n * xy - y1 * x1;
+    const double sy = p->row_mm / n, sx = p->column_mm / n;
+    const double half = (a * sy * sy + b * sx * sx) / 2, product = (a * b - c * c) * (sy * sy) * (sx * sx);
     const double root = sqrt(half * half > product ? half * half - product : 0);
     *large = half + root;
     *small = *large > 0 && product > 0 ? product / *large : 0;
