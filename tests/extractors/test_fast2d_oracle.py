@@ -1,12 +1,14 @@
-"""What the NumPy formulas do where levels are many, or pixels few; their values are tested beside the engine's."""
+"""What the formulas do where levels are many, or one, or pixels few."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from extractors.fast2d_engines import COLUMNS, ENGINES
 from golden.cases import ring, signed
 from harmbench_builtin.extractors.fast2d import oracle
 from harmbench_builtin.extractors.fast2d.names import NAMES
@@ -65,3 +67,32 @@ def test_what_a_mask_does_not_define_is_nan() -> None:
     assert undefined == {name for name in NAMES if name.startswith(("glcm_", "glrlm_"))}
     assert found["firstorder_Variance"] == 0
     assert found["glszm_ZonePercentage"] == found["gldm_LargeDependenceEmphasis"] == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_level_has_no_spread_however_many_pairs_there_are(engine: Callable[..., np.ndarray]) -> None:
+    # Shares of n equal counts do not sum to 1 for every n when they are rounded; no variance may come of that.
+    random = np.random.default_rng(3)
+    exact = {"glcm_Correlation": 1, "glcm_MCC": 1, "glcm_Imc1": 0, "glcm_Imc2": 0, "glcm_SumSquares": 0}
+    exact |= {"glcm_Contrast": 0, "glcm_ClusterTendency": 0, "firstorder_Skewness": 0, "firstorder_Kurtosis": 0}
+    exact |= {"firstorder_Variance": 0, "ngtdm_Coarseness": 1e6, "ngtdm_Busyness": 0, "ngtdm_Strength": 0}
+    for side in range(3, 40):
+        mask = random.random((side, side)) < 0.9
+        found = engine(np.full((1, side, side), 0.1), mask, (1.0, 1.0), Settings(32))[0]
+        assert {name: found[COLUMNS.index(name)] for name in exact} == pytest.approx(exact, rel=0, abs=1e-12), side
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("chosen", [Settings(9), Settings(9, symmetrical_glcm=False), Settings(9, distance=2)], ids=str)
+def test_directions_that_see_one_level_have_no_spread(engine: Callable[..., np.ndarray], chosen: Settings) -> None:
+    # The second level sits on a pixel alone, three pixels from all others.
+    random = np.random.default_rng(4)
+    exact = {"glcm_Correlation": 1, "glcm_MCC": 0, "glcm_Imc1": 0, "glcm_Imc2": 0, "glcm_SumSquares": 0}
+    for side in range(6, 30):
+        mask = random.random((side + 3, side + 3)) < 0.9
+        mask[side:], mask[:, side:] = False, False
+        mask[-1, -1] = True
+        maps = np.full((1, *mask.shape), 0.1)
+        maps[0, -1, -1] = 5.0
+        found = engine(maps, mask, (1.0, 1.0), chosen)[0]
+        assert {name: found[COLUMNS.index(name)] for name in exact} == pytest.approx(exact, rel=0, abs=1e-7), side
