@@ -42,7 +42,9 @@ def inputs(draw: st.DrawFn, largest: int = 24, levels: int = 2000) -> Inputs:
     if draw(st.booleans()):  # compact, as regions are drawn
         mask[: h // 3, : w // 2] = draw(st.booleans())
     mask[random.integers(h), random.integers(w)] = True
-    kind = draw(st.sampled_from(["normal", "uniform", "integers", "few", "constant", "ramp", "skewed", "offset"]))
+    kind = draw(
+        st.sampled_from(["normal", "uniform", "integers", "few", "constant", "ramp", "skewed", "offset", "rare"])
+    )
     y, x = np.mgrid[:h, :w]
     values = {
         "normal": random.normal(size=(h, w)) * 40,
@@ -52,6 +54,7 @@ def inputs(draw: st.DrawFn, largest: int = 24, levels: int = 2000) -> Inputs:
         "constant": np.full((h, w), random.normal()),
         "ramp": (x + 3.0 * y) / 7,
         "skewed": np.exp(random.normal(size=(h, w)) * 3),
+        "rare": np.where(random.random((h, w)) < 0.1, random.integers(0, 12, (h, w)), 0) / 4,
         "offset": 1e5 + random.normal(size=(h, w)),
     }[kind]
     spread = float(np.ptp(values[mask])) or 1.0

@@ -96,3 +96,19 @@ def test_directions_that_see_one_level_have_no_spread(engine: Callable[..., np.n
         maps[0, -1, -1] = 5.0
         found = engine(maps, mask, (1.0, 1.0), chosen)[0]
         assert {name: found[COLUMNS.index(name)] for name in exact} == pytest.approx(exact, rel=0, abs=1e-7), side
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_level_beside_several_gives_no_correlation_to_find(engine: Callable[..., np.ndarray]) -> None:
+    # Only the last column varies: to the right lies level 1 beside any level, a matrix with a single row.
+    random = np.random.default_rng(5)
+    chosen = Settings(bin_width=1.0, symmetrical_glcm=False)
+    for side in range(3, 30):
+        maps = np.zeros((1, side, 2))
+        maps[0, :, 1] = random.integers(0, 5, side)
+        maps[0, 0, 1] = 1.0
+        mask = np.ones((side, 2), dtype=bool)
+        mask[1::2] = False  # rows apart, so that only pairs along a row are left
+        found = engine(maps, mask, (1.0, 1.0), chosen)[0]
+        exact = {"glcm_MCC": 0, "glcm_Imc1": 0, "glcm_Imc2": 0, "glcm_Correlation": 1, "glcm_JointAverage": 1}
+        assert {name: found[COLUMNS.index(name)] for name in exact} == pytest.approx(exact, rel=0, abs=1e-7), side
