@@ -15,8 +15,8 @@ enum { SLACK = 64 };           /* vector loops may read and write this many elem
 enum { MAX_LEVELS = 65535 };   /* PyRadiomics' own limit is memory; ours is stated */
 enum { FAST_LEVELS = 254 };    /* levels of the fast path fit a byte, with 0 for outside */
 enum { FAST_PIXELS = 1 << 20 };/* zone sizes and neighbour differences of the fast path fit their packed counters */
-enum { FAST_SIDE = 1 << 15 };  /* run lengths of the fast path fit 16 bits */
-enum { FINE_BINS = 2048 };     /* of the histogram that finds the percentiles */
+enum { FAST_SIDE = 1 << 15 };  /* tables of run lengths stay small */
+enum { FINE_BINS = 1024 };     /* of the histogram that finds the percentiles */
 enum { ZONE_ROWS = 32 };       /* zones of more pixels are listed one by one */
 enum { DIRECTIONS = 4 };       /* east, south, south-east, south-west: distance 1 */
 enum { N_FEATURES = 93, N_SHAPE = 9 };
@@ -70,19 +70,18 @@ typedef struct {
     int64_t n, size, side, segments;  /* capacities */
     int levels;
     double *values, *chosen;
-    uint8_t *level, *box, *same, *twice, *equal, *hit;
+    uint8_t *level, *box, *same, *run_end, *equal, *hit;
     uint16_t *fine;
     uint32_t *zone_size;
-    int32_t *label, *parent, *merged;
-    uint16_t *run[DIRECTIONS];
-    uint32_t *run_visited;
+    int32_t *label, *parent, *merged, *sequence;
+    uint32_t *list;
     int32_t *fine_count;
     int64_t level_stride;      /* of tables with a row per size or sum, a multiple of 8 */
     int32_t *pairs;            /* [level][level][direction] */
     uint64_t *packed;          /* [9 x neighbours + dependence][level]: pixels << 40 | sum of neighbour differences */
     int32_t *dependence;       /* [9][level] */
     int64_t *difference;       /* [level] */
-    int32_t *longer[DIRECTIONS]; /* [r][level]: pixels with exactly r equal predecessors */
+    int32_t *runs[DIRECTIONS]; /* [length][level] */
     int32_t *sizes;            /* [size][level] */
     double *size_total;        /* [size] */
     double *mcc;               /* [level][level][direction] */
@@ -92,6 +91,7 @@ typedef struct {
     double *k_log_k;           /* k log2 k */
     double *square, *inverse_square; /* of a level; 0 for level 0 */
     const plan_t *last;
+    const double *next_map;    /* fetched into the cache meanwhile, or NULL */
 } work_t;
 
 /* plan.c */

@@ -11,6 +11,13 @@
 
 #define EPSILON_GLCM 2.220446049250313e-16
 
+/* Cell (a, b) of the n x n triangles, one after the other. */
+static inline void put_cell(double *triangles, int64_t n, int64_t a, int64_t b, v4 x) {
+    vd part[PARTS];
+    memcpy(part, &x, sizeof part);
+    for (int q = 0; q < PARTS; q++) ((vd *)triangles)[(q * n + a) * n + b] = part[q];
+}
+
 /* Counts of the symmetrical matrices; sums and differences hold half of theirs. */
 typedef struct {
     i4 marginal[FAST_LEVELS + 1], sum[2 * FAST_LEVELS + 1], difference[FAST_LEVELS + 1];
@@ -22,11 +29,10 @@ static inline i4 larger(i4 a, i4 b) { i4 m = a > b; return (m & a) | (~m & b); }
 
 static inline v4 look_up(const double *table, i4 c) { return (v4){table[c[0]], table[c[1]], table[c[2]], table[c[3]]}; }
 
-/* One pass over the cells (`row` of them to a level); the lower triangle over the levels present goes to w->mcc as doubles. */
-static void collect(const work_t *w, int levels, int64_t row, const int32_t *present, int n_present, counts_t *t) {
+/* One pass over the cells (`row` of them to a level). */
+APART static void collect(const work_t *w, int levels, int64_t row, const int32_t *present, int n_present, counts_t *t) {
     const i4 *pairs = (const i4 *)w->pairs, none = {0, 0, 0, 0};
-    v4 *triangle = (v4 *)w->mcc, off_squares = all4(0), off_logs = off_squares, on_squares = off_squares,
-       on_logs = off_squares;
+    v4 off_squares = all4(0), off_logs = off_squares, on_squares = off_squares, on_logs = off_squares;
     for (int k = 0; k <= levels; k++) t->marginal[k] = t->difference[k] = none;
     for (int k = 0; k <= 2 * levels; k++) t->sum[k] = none;
     t->largest = none;
@@ -44,7 +50,7 @@ static void collect(const work_t *w, int levels, int64_t row, const int32_t *pre
             t->largest = larger(c, t->largest);
             off_squares += x * x;
             off_logs += look_up(w->k_log_k, c);
-            triangle[(int64_t)a * n_present + b] = x;
+            put_cell(w->mcc, n_present, a, b, x);
         }
         const i4 half = pairs[i * row + i], c = half + half;
         const v4 x = to_double4(c);
@@ -54,7 +60,7 @@ static void collect(const work_t *w, int levels, int64_t row, const int32_t *pre
         t->largest = larger(c, t->largest);
         on_squares += x * x;
         on_logs += look_up(w->k_log_k, c);
-        triangle[(int64_t)a * n_present + a] = x;
+        put_cell(w->mcc, n_present, a, a, x);
     }
     t->squares = off_squares + off_squares + on_squares;
     t->logs = off_logs + off_logs + on_logs;
@@ -83,18 +89,32 @@ static const double *distance_weights(work_t *w, int levels, int64_t row, int wh
 }
 
 /* B without its first eigenpair, B(i,j) = P(i,j) / sqrt(p_i p_j) - sqrt(p_i p_j), in place of the counts. */
-static void deflate(v4 *triangle, const i4 *marginal, const int32_t *present, int n_present, v4 over_total) {
-    v4 root[FAST_LEVELS], inverse[FAST_LEVELS];
-    for (int a = 0; a < n_present; a++) {
-        const v4 m = to_double4(marginal[present[a]]);
-        root[a] = root4(m);
+static void deflate(vd *triangle, int n, const double (*root_marginal)[4], const double *over_total, int part) {
+    vd root_of[FAST_LEVELS], inverse[FAST_LEVELS], over;
+    memcpy(&over, over_total + LANES * part, sizeof over);
+    for (int a = 0; a < n; a++) {
+        memcpy(root_of + a, root_marginal[a] + LANES * part, sizeof(vd));
         /* a level without a partner in this direction has a row of zeros */
-        inverse[a] = select4(more4(m, all4(0)), all4(1) / select4(more4(m, all4(0)), root[a], all4(1)), all4(0));
+        inverse[a] = keep(more(root_of[a], all(0)), all(1) / choose(more(root_of[a], all(0)), root_of[a], all(1)));
     }
-    for (int a = 0; a < n_present; a++) {
-        v4 *restrict line = triangle + (int64_t)a * n_present;
-        const v4 up = inverse[a], down = root[a] * over_total;
-        for (int b = 0; b <= a; b++) line[b] = line[b] * up * inverse[b] - down * root[b];
+    for (int a = 0; a < n; a++) {
+        vd *restrict line = triangle + (int64_t)a * n;
+        const vd up = inverse[a], down = root_of[a] * over;
+        for (int b = 0; b <= a; b++) line[b] = line[b] * up * inverse[b] - down * root_of[b];
+    }
+}
+
+/* MCC of the four directions, from the triangles of counts. */
+APART static void find_mcc(work_t *w, const counts_t *t, const int32_t *present, int n, const double *over_total,
+                     double *mcc) {
+    double root_marginal[FAST_LEVELS][4];
+    for (int a = 0; a < n; a++)
+        for (int d = 0; d < DIRECTIONS; d++) root_marginal[a][d] = sqrt((double)t->marginal[present[a]][d]);
+    for (int q = 0; q < PARTS; q++) {
+        vd *triangle = (vd *)w->mcc + (int64_t)q * n * n;
+        deflate(triangle, n, (const double(*)[4])root_marginal, over_total, q);
+        const vd found = spectral_radius(triangle, n);
+        memcpy(mcc + LANES * q, &found, sizeof found);
     }
 }
 
@@ -156,11 +176,8 @@ static void glcm_features(work_t *w, const plan_t *p, int rows, int levels, cons
     const v4 joint_entropy = log_total - t.logs * over, entropy = log_total - logs_marginal * over;
     const v4 sum_entropy = log_total - logs_of_halves(w, t.sum, 2, 2 * levels) * over;
     const v4 difference_entropy = log_total - logs_of_halves(w, t.difference, 0, levels - 1) * over;
-    v4 mcc = all4(1);
-    if (n_present > 1) {
-        deflate((v4 *)w->mcc, t.marginal, present, n_present, over);
-        mcc = spectral_radius((v4 *)w->mcc, n_present);
-    }
+    double mcc[4] = {1, 1, 1, 1}, over_total[4] = {over[0], over[1], over[2], over[3]};
+    if (n_present > 1) find_mcc(w, &t, present, n_present, over_total, mcc);
     for (int k = 0; k < 24; k++) out[k] = 0;
     for (int d = 0; d < DIRECTIONS; d++) {
         if (!p->pairs[d]) continue;

@@ -1,7 +1,8 @@
 /* Vectors, and the few operations on them that the compiler does not write well by itself.
  *
- * Sums over pixels run in 8 lanes (as PARTS native vectors) and are joined in a fixed order, and products are never
- * contracted with sums, so that every instruction set gives the same bits. `v4` has a lane per direction.
+ * Sums run in 4 lanes (one vector, or two where the machine's hold 2 doubles) and are joined in a fixed order, and
+ * products are never contracted with sums, so that every instruction set gives the same bits. Longer vectors were not
+ * faster for sums: these wait for the adder, not for more lanes.
  */
 #ifndef FAST2D_LANES_H
 #define FAST2D_LANES_H
@@ -14,6 +15,9 @@
 #include <emmintrin.h>
 #endif
 
+/* Functions with many live values of their own: put into one, they would push each other's out of the registers. */
+#define APART __attribute__((noinline))
+
 #if defined(__AVX512BW__)
 #define NATIVE 64
 #elif defined(__AVX2__)
@@ -22,31 +26,45 @@
 #define NATIVE 16
 #endif
 
-enum { LANES = NATIVE / 8, PARTS = 8 / LANES };          /* doubles in a native vector; vectors for 8 doubles */
 enum { BYTES = NATIVE > 32 ? 32 : NATIVE };              /* pixels that are looked at together */
-typedef double vd __attribute__((vector_size(NATIVE)));
-typedef int64_t md __attribute__((vector_size(NATIVE)));
+enum { LANES = BYTES / 8, PARTS = 4 / LANES };           /* doubles in a vector `vd`, vectors for 4 doubles */
+typedef double vd __attribute__((vector_size(BYTES)));
+typedef int64_t md __attribute__((vector_size(BYTES)));
+typedef double wide_t __attribute__((vector_size(NATIVE))); /* where lanes are not summed */
+enum { WIDE = NATIVE / 8 };
 typedef uint8_t bytes_t __attribute__((vector_size(BYTES)));
 typedef uint16_t halves_t __attribute__((vector_size(2 * BYTES)));
 typedef int16_t signed_halves_t __attribute__((vector_size(2 * BYTES)));
-typedef double v2 __attribute__((vector_size(16)));
-typedef int64_t m2 __attribute__((vector_size(16)));
 typedef double v4 __attribute__((vector_size(32)));
 typedef int64_t m4 __attribute__((vector_size(32)));
 typedef int32_t i4 __attribute__((vector_size(16)));
 
-/* native vectors of doubles */
+/* vectors of doubles */
 static inline vd all(double x) { return x - (vd){0}; }
 static inline vd load(const double *p) { vd x; memcpy(&x, p, sizeof x); return x; }
+#if NATIVE == 16 && defined(__SSE2__)
+/* Written with `>`, GCC 12 makes elementwise branches of a comparison whose result is combined with others. */
+static inline md more(vd a, vd b) { return (md)_mm_cmpgt_pd((__m128d)a, (__m128d)b); }
+static inline md at_least(vd a, vd b) { return (md)_mm_cmpge_pd((__m128d)a, (__m128d)b); }
+#else
+static inline md more(vd a, vd b) { return a > b; }
+static inline md at_least(vd a, vd b) { return a >= b; }
+#endif
 static inline vd choose(md m, vd a, vd b) { return (vd)((m & (md)a) | (~m & (md)b)); }
 static inline vd keep(md m, vd a) { return (vd)(m & (md)a); }
+static inline md between(vd x, double low, double high) { return at_least(x, all(low)) & at_least(all(high), x); }
 static inline vd magnitude(vd a) { return (vd)((md)a & INT64_MAX); }
 
-/* Lane 0 to 7 of PARTS vectors, always joined in the same order. */
+static inline vd root(vd a) {
+    for (int k = 0; k < LANES; k++) a[k] = __builtin_sqrt(a[k]);
+    return a;
+}
+
+/* The four lanes of PARTS vectors, always joined in the same order. */
 static inline double join(const vd *part) {
-    double x[8];
+    double x[4];
     memcpy(x, part, sizeof x);
-    return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+    return (x[0] + x[1]) + (x[2] + x[3]);
 }
 
 /* four doubles */
@@ -59,32 +77,24 @@ static inline double sum4(v4 a) { return (a[0] + a[1]) + (a[2] + a[3]); }
 static inline i4 loadi4(const int32_t *p) { i4 x; memcpy(&x, p, sizeof x); return x; }
 
 #if NATIVE == 16
-/* Comparisons and conversions of vectors wider than the machine's are taken apart by hand: GCC does it by element. */
-static inline v2 low2(v4 a) { return (v2){a[0], a[1]}; }
-static inline v2 high2(v4 a) { return (v2){a[2], a[3]}; }
-static inline m4 both(m2 a, m2 b) { return (m4){a[0], a[1], b[0], b[1]}; }
-static inline m4 more4(v4 a, v4 b) { return both(low2(a) > low2(b), high2(a) > high2(b)); }
-static inline m4 at_least4(v4 a, v4 b) { return both(low2(a) >= low2(b), high2(a) >= high2(b)); }
+/* taken apart by hand: GCC compares vectors wider than the machine's by element */
+static inline m4 more4(v4 a, v4 b) {
+    const md l = more((vd){a[0], a[1]}, (vd){b[0], b[1]}), h = more((vd){a[2], a[3]}, (vd){b[2], b[3]});
+    return (m4){l[0], l[1], h[0], h[1]};
+}
 #else
 static inline m4 more4(v4 a, v4 b) { return a > b; }
-static inline m4 at_least4(v4 a, v4 b) { return a >= b; }
 #endif
 
 #if NATIVE == 16 && defined(__SSE2__)
 static inline v4 to_double4(i4 a) {
-    const v2 l = (v2)_mm_cvtepi32_pd((__m128i)a), h = (v2)_mm_cvtepi32_pd(_mm_unpackhi_epi64((__m128i)a, (__m128i)a));
-    return (v4){l[0], l[1], h[0], h[1]};
-}
-static inline v4 root4(v4 a) {
-    const v2 l = (v2)_mm_sqrt_pd((__m128d)low2(a)), h = (v2)_mm_sqrt_pd((__m128d)high2(a));
+    const vd l = (vd)_mm_cvtepi32_pd((__m128i)a), h = (vd)_mm_cvtepi32_pd(_mm_unpackhi_epi64((__m128i)a, (__m128i)a));
     return (v4){l[0], l[1], h[0], h[1]};
 }
 #elif defined(__AVX2__)
 static inline v4 to_double4(i4 a) { return (v4)_mm256_cvtepi32_pd((__m128i)a); }
-static inline v4 root4(v4 a) { return (v4)_mm256_sqrt_pd((__m256d)a); }
 #else
 static inline v4 to_double4(i4 a) { return __builtin_convertvector(a, v4); }
-static inline v4 root4(v4 a) { return (v4){__builtin_sqrt(a[0]), __builtin_sqrt(a[1]), __builtin_sqrt(a[2]), __builtin_sqrt(a[3])}; }
 #endif
 
 /* bytes and halves */

@@ -174,7 +174,9 @@ static PyObject *extract(PyObject *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     error = work_fit(j.w, j.p);
     for (Py_ssize_t k = 0; !error && k < j.count; k++) {
-        j.engine->gather(j.w, j.p, (const double *)view.buf + k * pixels);
+        const double *map = (const double *)view.buf + k * pixels;
+        j.w->next_map = k + 1 < j.count ? map + pixels : NULL;
+        j.engine->gather(j.w, j.p, map);
         error = one_map(&j, k);
     }
     Py_END_ALLOW_THREADS
@@ -210,6 +212,7 @@ static PyObject *extract_filtered(PyObject *self, PyObject *args) {
         }
     Py_BEGIN_ALLOW_THREADS
     error = work_fit(j.w, j.p);
+    j.w->next_map = NULL;
     for (Py_ssize_t k = 0; !error && k < j.count; k++) {
         j.engine->filter(j.w, j.p, view[0].buf, row, (const double *)view[1].buf + k * h * wd, h, wd,
                          ((const double *)view[2].buf)[k]);

@@ -9,8 +9,8 @@
 
 enum { CHUNK = 512, LONGEST = 384 };
 
-/* Bits of w->same (the neighbour that precedes in raster order has the pixel's level) and w->twice (so has the one
- * behind it, two steps back): the pixel is at least the second, third of its run. */
+/* Bits of w->same: the neighbour that precedes in raster order has the pixel's level. Bits of w->run_end: so has the one
+ * behind it, but not the one that follows: the pixel is the last in a run of at least 3. */
 enum { NORTH = 1, WEST = 2, NORTH_WEST = 4, NORTH_EAST = 8 };
 
 typedef struct {
@@ -20,19 +20,20 @@ typedef struct {
 } chunk_t;
 
 static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, uint16_t key_row,
-                        chunk_t *c, int at, uint8_t *same, uint8_t *twice, uint8_t *equal) {
+                        chunk_t *c, int at, uint8_t *same, uint8_t *run_end, uint8_t *equal) {
     const bytes_t x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
     const bytes_t n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
     const bytes_t s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
     const bytes_t en = same_as(x, n), ew = same_as(x, w), enw = same_as(x, nw), ene = same_as(x, ne);
+    const bytes_t ee = same_as(x, e), es = same_as(x, s), esw = same_as(x, sw), ese = same_as(x, se);
     /* a comparison gives 255 = -1 where it is true */
-    const bytes_t alike = -(en + ew + enw + ene + same_as(x, e) + same_as(x, s) + same_as(x, sw) + same_as(x, se));
+    const bytes_t alike = -(en + ew + enw + ene + ee + es + esw + ese);
     store_bytes(equal, alike);
     store_bytes(same, (en & NORTH) | (ew & WEST) | (enw & NORTH_WEST) | (ene & NORTH_EAST));
-    store_bytes(twice, (en & same_as(x, load_bytes(b - 2 * stride)) & NORTH) |
-                           (ew & same_as(x, load_bytes(b - 2)) & WEST) |
-                           (enw & same_as(x, load_bytes(b - 2 * stride - 2)) & NORTH_WEST) |
-                           (ene & same_as(x, load_bytes(b - 2 * stride + 2)) & NORTH_EAST));
+    store_bytes(run_end, (en & ~es & same_as(x, load_bytes(b - 2 * stride)) & NORTH) |
+                             (ew & ~ee & same_as(x, load_bytes(b - 2)) & WEST) |
+                             (enw & ~ese & same_as(x, load_bytes(b - 2 * stride - 2)) & NORTH_WEST) |
+                             (ene & ~esw & same_as(x, load_bytes(b - 2 * stride + 2)) & NORTH_EAST));
 
     const halves_t xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
     const halves_t row = xh * pair_row;
@@ -60,7 +61,7 @@ static void count_chunk(const chunk_t *restrict c, int n, int32_t *restrict pair
     }
 }
 
-static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
+APART static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
     const uint16_t pair_row = (uint16_t)(levels + 1), key_row = (uint16_t)w->level_stride;
     chunk_t c;
     memset(w->pairs, 0, sizeof(int32_t) * DIRECTIONS * (size_t)(levels + 1) * (size_t)(levels + 1));
@@ -69,6 +70,11 @@ static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
     int at = 0;
     for (int64_t s = 0; s < p->n_segments; s++) {
         const uint8_t *b = w->box + p->segments[s].box;
+        if (w->next_map) {
+            const double *next = w->next_map + p->segments[s].image;
+            for (int k = 0; k < p->segments[s].length; k += 8) __builtin_prefetch(next + k, 0, 2);
+            __builtin_prefetch(next + p->segments[s].length - 1, 0, 2);
+        }
         for (int left = p->segments[s].length; left > 0;) {
             int take = left < LONGEST ? left : LONGEST;
             if (at + take > CHUNK) {
@@ -78,18 +84,18 @@ static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
             /* past the segment's end: the next one overwrites it */
             for (int k = 0; k < take; k += BYTES)
                 look(b + k, p->stride, p->around9 + i + k, pair_row, key_row, &c, at + k, w->same + i + k,
-                     w->twice + i + k, w->equal + i + k);
+                     w->run_end + i + k, w->equal + i + k);
             at += take; i += take; b += take; left -= take;
         }
     }
     count_chunk(&c, at, w->pairs, w->packed);
     memset(w->same + i, 0, SLACK);
-    memset(w->twice + i, 0, SLACK);
+    memset(w->run_end + i, 0, SLACK);
     memset(w->equal + i, 0, SLACK);
 }
 
 /* Packed counters to GLDM counts [dependence][level], the histogram of levels, and NGTDM's s_g (see ngtdm.c). */
-static void unpack(work_t *w, const plan_t *p, int32_t *histogram, double *difference) {
+APART static void unpack(work_t *w, const plan_t *p, int32_t *histogram, double *difference) {
     const int64_t row = w->level_stride;
     memset(w->dependence, 0, sizeof(int32_t) * 9 * (size_t)row);
     for (int64_t g = 0; g < row; g++) { difference[g] = 0; histogram[g] = 0; }

@@ -11,7 +11,7 @@ typedef struct {
     double *value, *share, *difference, *weighted, *moment;
 } tones_t;
 
-static void tone_features(const tones_t *t, int64_t present, double n, double *out) {
+APART static void tone_features(const tones_t *t, int64_t present, double n, double *out) {
     double s_sum = 0, ps_sum = 0, mean = 0;
     for (int64_t i = 0; i < present; i++) {
         t->weighted[i] = t->share[i] * t->difference[i];

@@ -26,7 +26,7 @@ typedef struct {
 static inline v4 load_counts(const int32_t *p) { return to_double4(loadi4(p)); }
 
 /* dense[s * row + g], s = 1..sizes, g = 0..row-1 with nothing at 0 and beyond the levels; per_level: scratch [row]. */
-static size_features_t size_features(const work_t *w, const int32_t *dense, int sizes, const cell_t *list,
+APART static size_features_t size_features(const work_t *w, const int32_t *dense, int sizes, const cell_t *list,
                                      int64_t n_list, double *per_level) {
     const int64_t row = w->level_stride;
     size_features_t f = {0};

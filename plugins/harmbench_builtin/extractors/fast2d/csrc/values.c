@@ -26,13 +26,16 @@ static void filter(work_t *w, const plan_t *p, const double *padded, int64_t str
         const segment_t *g = p->segments + s;
         const double *from = padded + g->row * stride + g->column;
         for (int k = 0; k < g->length; k += 16) {
-            vd sum[2 * PARTS];
-            for (int q = 0; q < 2 * PARTS; q++) sum[q] = all(bias);
+            wide_t sum[16 / WIDE];
+            for (int q = 0; q < 16 / WIDE; q++) sum[q] = bias - (wide_t){0};
             for (int64_t i = 0; i < h; i++) {
                 const double *row = from + k + i * stride, *taps = kernel + i * wd;
                 for (int64_t j = 0; j < wd; j++) {
-                    const vd tap = all(taps[j]);
-                    for (int q = 0; q < 2 * PARTS; q++) sum[q] += tap * load(row + j + LANES * q);
+                    for (int q = 0; q < 16 / WIDE; q++) {
+                        wide_t x;
+                        memcpy(&x, row + j + WIDE * q, sizeof x);
+                        sum[q] += taps[j] * x;
+                    }
                 }
             }
             memcpy(v + k, sum, sizeof sum); /* past the segment's end: the next one overwrites it */

@@ -15,14 +15,13 @@ void *aligned_zeros(size_t bytes) {
 work_t *work_new(void) { return aligned_zeros(sizeof(work_t)); }
 
 static void free_plan_part(work_t *w) {
-    free(w->values); free(w->chosen); free(w->level); free(w->box); free(w->same); free(w->twice); free(w->equal);
-    free(w->hit); free(w->fine); free(w->zone_size); free(w->label); free(w->parent); free(w->merged);
-    for (int d = 0; d < DIRECTIONS; d++) { free(w->run[d]); w->run[d] = NULL; }
-    free(w->run_visited); free(w->k_log_k);
+    free(w->values); free(w->chosen); free(w->level); free(w->box); free(w->same); free(w->run_end); free(w->equal);
+    free(w->hit); free(w->fine); free(w->zone_size); free(w->label); free(w->parent); free(w->merged); free(w->sequence);
+    free(w->list); free(w->k_log_k);
     w->values = w->chosen = w->k_log_k = NULL;
-    w->level = w->box = w->same = w->twice = w->equal = w->hit = NULL;
-    w->fine = NULL; w->zone_size = NULL; w->run_visited = NULL;
-    w->label = w->parent = w->merged = NULL;
+    w->level = w->box = w->same = w->run_end = w->equal = w->hit = NULL;
+    w->fine = NULL; w->zone_size = NULL; w->list = NULL;
+    w->label = w->parent = w->merged = w->sequence = NULL;
     w->n = w->size = 0;
     w->last = NULL;
 }
@@ -30,7 +29,7 @@ static void free_plan_part(work_t *w) {
 static void free_level_part(work_t *w) {
     free(w->pairs); free(w->packed); free(w->dependence); free(w->difference); free(w->sizes); free(w->mcc);
     free(w->square); free(w->inverse_square); free(w->size_total); free(w->distance_weight);
-    for (int d = 0; d < DIRECTIONS; d++) { free(w->longer[d]); w->longer[d] = NULL; }
+    for (int d = 0; d < DIRECTIONS; d++) { free(w->runs[d]); w->runs[d] = NULL; }
     w->pairs = w->dependence = w->sizes = NULL;
     w->packed = NULL; w->difference = NULL;
     w->mcc = w->square = w->inverse_square = w->size_total = w->distance_weight = NULL;
@@ -55,7 +54,7 @@ void work_free(work_t *w) {
 
 /* Room for the plan's pixels; a plan other than the last one finds a box of outside. */
 int work_fit(work_t *w, const plan_t *p) {
-    if (!w->fine_count) ALLOCATE(fine_count, FINE_BINS);
+    if (!w->fine_count) ALLOCATE(fine_count, FINE_BINS + SLACK);
     if (p->n > w->n || p->size > w->size) {
         int64_t n = p->n, size = p->size;
         free_plan_part(w);
@@ -64,7 +63,7 @@ int work_fit(work_t *w, const plan_t *p) {
         ALLOCATE(level, n + SLACK);
         ALLOCATE(box, size + SLACK);
         ALLOCATE(same, n + SLACK);
-        ALLOCATE(twice, n + SLACK);
+        ALLOCATE(run_end, n + SLACK);
         ALLOCATE(equal, n + SLACK);
         ALLOCATE(hit, n + SLACK);
         ALLOCATE(fine, n + SLACK);
@@ -72,8 +71,8 @@ int work_fit(work_t *w, const plan_t *p) {
         ALLOCATE(label, size + SLACK);
         ALLOCATE(parent, n + SLACK);
         ALLOCATE(merged, n + SLACK);
-        for (int d = 0; d < DIRECTIONS; d++) ALLOCATE(run[d], size + SLACK);
-        ALLOCATE(run_visited, DIRECTIONS * n);
+        ALLOCATE(sequence, n + SLACK);
+        ALLOCATE(list, n + SLACK);
         ALLOCATE(k_log_k, 2 * n + 2);
         for (int64_t k = 2; k < 2 * n + 2; k++) w->k_log_k[k] = (double)k * log2((double)k);
         for (int64_t i = 0; i < n; i++) w->parent[i] = (int32_t)i;
@@ -102,7 +101,7 @@ int work_fit_levels(work_t *w, const plan_t *p, int levels) {
     ALLOCATE(sizes, (side > ZONE_ROWS ? side + 2 : ZONE_ROWS + 1) * row);
     ALLOCATE(size_total, side > ZONE_ROWS ? side + 2 : ZONE_ROWS + 1);
     ALLOCATE(distance_weight, 4 * row);
-    for (int d = 0; d < DIRECTIONS; d++) ALLOCATE(longer[d], (side + 2) * row);
+    for (int d = 0; d < DIRECTIONS; d++) ALLOCATE(runs[d], (side + 2) * row);
     ALLOCATE(square, row);
     ALLOCATE(inverse_square, row);
     for (int g = 1; g < row; g++) {
