@@ -23,43 +23,34 @@ APART static int64_t label_pixels(const work_t *w, const plan_t *p, int32_t *n_l
     const uint8_t *restrict same = w->same, *restrict level = w->level, *restrict equal = w->equal;
     const int32_t *restrict position = p->position;
     const int64_t stride = p->stride, n = p->n;
-    /* By the equal neighbours: where a label above would be, and masks of the three sources of the label. The label to
-     * the west stays in a register: read back right after it was written, it would hold up every pixel; and a branch
-     * would be guessed wrong too often. */
-    int64_t above[16], ring = 1;
+    int64_t ring = 1, offset[16];
     while (ring < 2 * stride) ring *= 2; /* labels of the last two rows are enough, and stay in the nearest cache */
-    int32_t from_above[16], from_west[16], fresh[16];
-    for (unsigned c = 0; c < 16; c++) {
-        above[c] = -stride + (c & NORTH ? 0 : c & NORTH_WEST ? -1 : c & NORTH_EAST ? 1 : 0);
-        from_above[c] = c & ~(unsigned)WEST ? -1 : 0;
-        from_west[c] = c == WEST ? -1 : 0;
-        fresh[c] = c == 0 ? -1 : 0;
-    }
+    for (unsigned c = 0; c < 16; c++)
+        offset[c] = c & NORTH ? -stride : c & WEST ? -1 : c & NORTH_WEST ? -stride - 1 : c & NORTH_EAST ? 1 - stride : 0;
     const unsigned joins = 1u << (NORTH_EAST | WEST) | 1u << (NORTH_EAST | NORTH_WEST) |
                            1u << (NORTH_EAST | NORTH_WEST | WEST); /* north-east and another, without north */
     int64_t merged = 0, pixels = 0;
-    int32_t labels = 0, west = 0;
+    int64_t labels = 0;
     for (int64_t i = 0; i < n; i += 64)
         for (uint64_t m = nonzero64(equal + i); m; m &= m - 1) {
             const int64_t k = i + __builtin_ctzll(m), q = position[k];
             const unsigned c = same[k];
             size[labels] = (uint32_t)level[k] << SIZE_BITS;
-            const int32_t t = (label[(q + above[c]) & (ring - 1)] & from_above[c]) | (labels & fresh[c]) | (west & from_west[c]);
-            labels -= fresh[c];
+            label[q & (ring - 1)] = (int32_t)labels; /* read back when no preceding neighbour is equal */
+            const int32_t t = label[(q + offset[c]) & (ring - 1)];
+            labels += c == 0;
             label[q & (ring - 1)] = t;
             sequence[pixels++] = t;
             if (joins >> c & 1) {
-                const int32_t a = root_of(parent, c & NORTH_WEST ? t : west);
-                const int32_t b = root_of(parent, label[(q - stride + 1) & (ring - 1)]);
+                const int32_t a = root_of(parent, t), b = root_of(parent, label[(q - stride + 1) & (ring - 1)]);
                 if (a != b) {
                     const int32_t young = a > b ? a : b;
                     parent[young] = a < b ? a : b;
                     w->merged[merged++] = young;
                 }
             }
-            west = t;
         }
-    *n_labels = labels;
+    *n_labels = (int32_t)labels;
     *n_merged = merged;
     return pixels;
 }
