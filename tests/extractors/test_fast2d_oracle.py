@@ -112,3 +112,14 @@ def test_one_level_beside_several_gives_no_correlation_to_find(engine: Callable[
         found = engine(maps, mask, (1.0, 1.0), chosen)[0]
         exact = {"glcm_MCC": 0, "glcm_Imc1": 0, "glcm_Imc2": 0, "glcm_Correlation": 1, "glcm_JointAverage": 1}
         assert {name: found[COLUMNS.index(name)] for name in exact} == pytest.approx(exact, rel=0, abs=1e-7), side
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bins", [16, 32, 100, 254])
+def test_tables_of_one_setting_do_not_serve_another(engine: Callable[..., np.ndarray], bins: int) -> None:
+    # Both maps have the same largest level, bins / 2 + 1, under different numbers of bins.
+    mask = ring(40)
+    engine(signed(1, 1, 40), mask, (1.0, 1.0), Settings(bins // 2 + 1))
+    found = engine(np.full((1, 40, 40), 3.0), mask, (1.0, 1.0), Settings(bins))[0]
+    assert found[COLUMNS.index("gldm_HighGrayLevelEmphasis")] == (bins // 2 + 1) ** 2
+    assert [found[COLUMNS.index(f"glcm_{name}")] for name in ("Id", "Idm", "Idn", "Idmn")] == pytest.approx([1] * 4)
