@@ -34,6 +34,7 @@ typedef struct {
 
 /* All that depends on the mask alone. */
 typedef struct {
+    uint64_t id;               /* of no other plan in this process; an address may come again */
     int64_t n;                 /* pixels in the region */
     int64_t rows, columns;     /* of the image */
     int64_t top, left, height, width; /* bounding box */
@@ -90,7 +91,7 @@ typedef struct {
     int64_t n_log;
     double *k_log_k;           /* k log2 k */
     double *square, *inverse_square; /* of a level; 0 for level 0 */
-    const plan_t *last;
+    uint64_t last_plan;        /* its id; the box is clean outside that plan's region */
     const double *next_map;    /* fetched into the cache meanwhile, or NULL */
 } work_t;
 
@@ -110,6 +111,9 @@ int grid_make(const settings_t *s, double lowest, double highest, grid_t *g);
 int grid_level(const grid_t *g, double x);
 /* general.c */
 int general_features(work_t *w, const plan_t *p, const settings_t *s, const grid_t *g, double *out);
+
+/* limit.c */
+uint32_t bare_increments(const uint16_t *index, int64_t n, int64_t repeats);
 
 /* One build of the vector code for one instruction set. */
 typedef struct {

@@ -8,61 +8,57 @@
 
 typedef struct {
     double absolute, second, third, fourth; /* sums of |x - mean|, (x - mean)^2, ^3, ^4 */
+    double inside_sum, inside;              /* sum and number of the values from the 10th to the 90th percentile */
 } moments_t;
 
-APART static moments_t moments(const double *v, int64_t n, double mean) {
-    vd absolute[PARTS], second[PARTS], third[PARTS], fourth[PARTS];
-    for (int q = 0; q < PARTS; q++) absolute[q] = second[q] = third[q] = fourth[q] = all(0);
+APART static moments_t moments(const double *v, int64_t n, double mean, double p10, double p90) {
+    vd absolute[PARTS], second[PARTS], third[PARTS], fourth[PARTS], sum[PARTS], count[PARTS];
+    for (int q = 0; q < PARTS; q++) absolute[q] = second[q] = third[q] = fourth[q] = sum[q] = count[q] = all(0);
     const int64_t whole = n & ~(int64_t)3;
     for (int64_t i = 0; i < whole; i += 4)
         for (int q = 0; q < PARTS; q++) {
-            const vd d = load(v + i + LANES * q) - all(mean), d2 = d * d;
+            const vd x = load(v + i + LANES * q), d = x - all(mean), d2 = d * d;
+            const md in = between(x, p10, p90);
             absolute[q] += magnitude(d);
             second[q] += d2;
             third[q] += d2 * d;
             fourth[q] += d2 * d2;
+            sum[q] += keep(in, x);
+            count[q] += keep(in, all(1));
         }
-    moments_t m = {join(absolute), join(second), join(third), join(fourth)};
+    moments_t m = {join(absolute), join(second), join(third), join(fourth), join(sum), join(count)};
     for (int64_t i = whole; i < n; i++) {
         const double d = v[i] - mean, d2 = d * d;
         m.absolute += fabs(d);
         m.second += d2;
         m.third += d2 * d;
         m.fourth += d2 * d2;
+        if (v[i] >= p10 && v[i] <= p90) { m.inside_sum += v[i]; m.inside += 1; }
     }
     return m;
 }
 
-/* Mean absolute deviation from their mean of the values from p10 to p90. */
-APART static double robust_deviation(const double *v, int64_t n, double p10, double p90) {
-    vd sum[PARTS], count[PARTS], spread[PARTS];
-    for (int q = 0; q < PARTS; q++) sum[q] = count[q] = spread[q] = all(0);
+/* sum of |x - centre| over the values from p10 to p90 */
+APART static double robust_sum(const double *v, int64_t n, double centre, double p10, double p90) {
+    vd sum[PARTS];
+    for (int q = 0; q < PARTS; q++) sum[q] = all(0);
     const int64_t whole = n & ~(int64_t)3;
     for (int64_t i = 0; i < whole; i += 4)
         for (int q = 0; q < PARTS; q++) {
             const vd x = load(v + i + LANES * q);
-            const md inside = between(x, p10, p90);
-            sum[q] += keep(inside, x);
-            count[q] += keep(inside, all(1));
+            sum[q] += keep(between(x, p10, p90), magnitude(x - all(centre)));
         }
-    double total = join(sum), inside = join(count);
+    double total = join(sum);
     for (int64_t i = whole; i < n; i++)
-        if (v[i] >= p10 && v[i] <= p90) { total += v[i]; inside += 1; }
-    const double centre = total / inside;
-    for (int64_t i = 0; i < whole; i += 4)
-        for (int q = 0; q < PARTS; q++) {
-            const vd x = load(v + i + LANES * q);
-            spread[q] += keep(between(x, p10, p90), magnitude(x - all(centre)));
-        }
-    double deviation = join(spread);
-    for (int64_t i = whole; i < n; i++)
-        if (v[i] >= p10 && v[i] <= p90) deviation += fabs(v[i] - centre);
-    return deviation / inside;
+        if (v[i] >= p10 && v[i] <= p90) total += fabs(v[i] - centre);
+    return total;
 }
 
 static void first_order(const double *v, int64_t n, const extent_t *e, const int32_t *histogram, int levels,
                         const double *percentile, double pixel_area, double *out) {
-    const moments_t m = moments(v, n, e->mean);
+    const double p10 = percentile[0], p90 = percentile[4];
+    const moments_t m = moments(v, n, e->mean, p10, p90);
+    const double spread = robust_sum(v, n, m.inside_sum / m.inside, p10, p90);
     const double count = (double)n, variance = m.second / count, third = m.third / count, fourth = m.fourth / count;
     double entropy = 0, uniformity = 0;
     for (int g = 1; g <= levels; g++)
@@ -83,7 +79,7 @@ static void first_order(const double *v, int64_t n, const extent_t *e, const int
     out[9] = percentile[2];                                               /* Median */
     out[10] = e->lowest;                                                  /* Minimum */
     out[11] = e->highest - e->lowest;                                     /* Range */
-    out[12] = robust_deviation(v, n, percentile[0], percentile[4]);       /* RobustMeanAbsoluteDeviation */
+    out[12] = spread / m.inside;                                           /* RobustMeanAbsoluteDeviation */
     out[13] = sqrt(e->energy / count);                                    /* RootMeanSquared */
     out[14] = variance != 0 ? third / (variance * sqrt(variance)) : 0;    /* Skewness */
     out[15] = e->energy * pixel_area;                                     /* TotalEnergy */

@@ -223,9 +223,27 @@ static PyObject *extract_filtered(PyObject *self, PyObject *args) {
     return job_end(&j, error);
 }
 
+PyDoc_STRVAR(increments_doc, "increments(indices uint16, repeats): as many bare counter increments, for the benchmark");
+
+static PyObject *increments(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *indices;
+    Py_ssize_t repeats;
+    Py_buffer view;
+    uint32_t last;
+    if (!PyArg_ParseTuple(args, "On", &indices, &repeats)) return NULL;
+    if (buffer(indices, &view, sizeof(uint16_t), 0)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    last = bare_increments(view.buf, (int64_t)(view.len / (Py_ssize_t)sizeof(uint16_t)), repeats);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    return PyLong_FromUnsignedLong(last);
+}
+
 static PyMethodDef methods[] = {{"instruction_sets", instruction_sets, METH_NOARGS, instruction_sets_doc},
                                 {"plan", plan, METH_VARARGS, plan_doc},
                                 {"shape", shape, METH_VARARGS, shape_doc},
+                                {"increments", increments, METH_VARARGS, increments_doc},
                                 {"workspace", workspace, METH_NOARGS, work_doc},
                                 {"extract", extract, METH_VARARGS, extract_doc},
                                 {"extract_filtered", extract_filtered, METH_VARARGS, filtered_doc},

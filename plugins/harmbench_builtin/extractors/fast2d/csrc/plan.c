@@ -1,4 +1,5 @@
 /* The plan of a mask: what every map over it shares. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "fast2d.h"
@@ -92,6 +93,8 @@ static int find_run_directions(plan_t *p) {
 plan_t *plan_new(const uint8_t *mask, int64_t rows, int64_t columns, double row_mm, double column_mm) {
     plan_t *p = aligned_zeros(sizeof *p);
     if (!p) return NULL;
+    static atomic_uint_fast64_t plans;
+    p->id = atomic_fetch_add(&plans, 1) + 1;
     p->rows = rows; p->columns = columns;
     p->row_mm = row_mm; p->column_mm = column_mm;
     find_box(p, mask);

@@ -23,7 +23,7 @@ static void free_plan_part(work_t *w) {
     w->fine = NULL; w->zone_size = NULL; w->list = NULL;
     w->label = w->parent = w->merged = w->sequence = NULL;
     w->n = w->size = 0;
-    w->last = NULL;
+    w->last_plan = 0;
 }
 
 static void free_level_part(work_t *w) {
@@ -78,10 +78,10 @@ int work_fit(work_t *w, const plan_t *p) {
         for (int64_t i = 0; i < n; i++) w->parent[i] = (int32_t)i;
         w->n = n;
         w->size = size;
-    } else if (w->last != p) {
+    } else if (w->last_plan != p->id) {
         memset(w->box, 0, (size_t)p->size + SLACK);
     }
-    w->last = p;
+    w->last_plan = p->id;
     return DONE;
 }
 
