@@ -3,13 +3,10 @@
 The extension is optional: without a C compiler the installation succeeds, and a slower extractor serves. Its vector
 code is compiled once per instruction set, each with its own flags, and chosen when it is loaded; nothing is compiled
 for the building machine in particular. The limited API makes one wheel serve every Python from 3.11 on.
-
-Set HARMBENCH_CFLAGS to add compiler flags (the sanitizer tests do).
 """
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
@@ -73,7 +70,7 @@ setup(
             sources=[str(SOURCES / name) for name in (*SHARED, *sets)],
             depends=sorted(str(path) for path in SOURCES.glob("*")),
             define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("FAST2D_X86", "1")] if X86 else [])],
-            extra_compile_args=FLAGS + os.environ.get("HARMBENCH_CFLAGS", "").split(),
+            extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,
         )

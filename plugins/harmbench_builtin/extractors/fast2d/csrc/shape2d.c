@@ -19,38 +19,47 @@ static uint8_t *draw(const plan_t *p) {
 
 /* Area and perimeter from the squares of four pixels: by how many, and which, are inside. */
 static void outline(const plan_t *p, const uint8_t *inside, double *area, double *perimeter) {
-    int64_t one = 0, three = 0, four = 0, diagonal = 0, level = 0, upright = 0;
-    for (int64_t q = 0; q + p->stride + 1 < p->size; q++) {
-        const int a = inside[q], b = inside[q + 1], d = inside[q + p->stride], c = inside[q + p->stride + 1];
-        switch (a + b + c + d) {
-        case 1: one++; break;
-        case 2: if (a == c) diagonal++; else if (a == b) level++; else upright++; break;
-        case 3: three++; break;
-        case 4: four++; break;
-        default: break;
+    int64_t one = 0, two = 0, three = 0, four = 0, level = 0, upright = 0;
+    for (int64_t y = FRAME - 1; y < p->height + FRAME; y++) {
+        const uint8_t *up = inside + y * p->stride, *down = up + p->stride;
+        int32_t count[6] = {0};
+        for (int64_t x = FRAME - 1; x < p->width + FRAME; x++) {
+            const int a = up[x], b = up[x + 1], d = down[x], c = down[x + 1], sum = a + b + c + d;
+            count[0] += sum == 1;
+            count[1] += sum == 2;
+            count[2] += sum == 3;
+            count[3] += sum == 4;
+            count[4] += (a == b) & (c == d) & (a != c); /* the outline runs along the row */
+            count[5] += (a == d) & (b == c) & (a != b); /* or the column */
         }
+        one += count[0]; two += count[1]; three += count[2]; four += count[3];
+        level += count[4]; upright += count[5];
     }
+    const int64_t diagonal = two - level - upright;
     const double sy = p->row_mm, sx = p->column_mm;
     *area = ((double)one / 8 + (double)three * 7 / 8 + (double)four + (double)(level + upright) / 2 +
              (double)diagonal / 4) * sy * sx;
     *perimeter = (double)(one + three + 2 * diagonal) * 0.5 * hypot(sy, sx) + (double)level * sx + (double)upright * sy;
 }
 
+/* Whether the outline crosses half row y2 at column x: even y2, between columns x and x + 1 of a row; odd, between a row
+ * and the next. */
+static int crosses(const plan_t *p, const uint8_t *inside, int64_t y2, int64_t x) {
+    const uint8_t *at = inside + y2 / 2 * p->stride + x;
+    return at[0] != at[y2 % 2 ? p->stride : 1];
+}
+
 /* Leftmost and rightmost outline point of every half row, from top to bottom: all hull corners are among them. */
 static int64_t row_ends(const plan_t *p, const uint8_t *inside, point_t *out) {
     int64_t n = 0;
     for (int64_t y2 = 2; y2 < 2 * (p->height + 2 * FRAME) - 2; y2++) {
-        const uint8_t *row = inside + y2 / 2 * p->stride;
-        int64_t first = -1, last = -1;
-        for (int64_t x = 1; x + 1 < p->stride; x++) {
-            /* even: between columns x and x + 1; odd: between this row and the next */
-            if (y2 % 2 ? row[x] == row[x + p->stride] : row[x] == row[x + 1]) continue;
-            const int64_t x2 = y2 % 2 ? 2 * x : 2 * x + 1;
-            if (first < 0) first = x2;
-            last = x2;
-        }
-        if (first >= 0) out[n++] = (point_t){y2, first};
-        if (last > first) out[n++] = (point_t){y2, last};
+        int64_t first = 1, last = p->stride - 2;
+        while (first <= last && !crosses(p, inside, y2, first)) first++;
+        while (last > first && !crosses(p, inside, y2, last)) last--;
+        if (first > last) continue;
+        const int64_t half = y2 % 2 ? 0 : 1;
+        out[n++] = (point_t){y2, 2 * first + half};
+        if (last > first) out[n++] = (point_t){y2, 2 * last + half};
     }
     return n;
 }

@@ -7,7 +7,7 @@
 
 void *aligned_zeros(size_t bytes) {
     void *p = NULL;
-    size_t rounded = (bytes + 2 * SLACK) & ~(size_t)63;
+    size_t rounded = (bytes + 63 + !bytes) & ~(size_t)63;
     if (posix_memalign(&p, 64, rounded)) return NULL;
     return memset(p, 0, rounded);
 }
