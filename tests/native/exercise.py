@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import harmbench_builtin.extractors.fast2d as package
-
 NAME = "harmbench_builtin.extractors.fast2d._engine"
 
 
@@ -26,7 +24,6 @@ def load(path: str) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.modules[NAME] = module
-    package._engine = module  # type: ignore[attr-defined] # what `from package import _engine` finds
 
 
 def masks(rng: np.random.Generator) -> Iterator[Any]:

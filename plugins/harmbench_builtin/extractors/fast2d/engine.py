@@ -13,6 +13,7 @@ import os
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +28,9 @@ from harmbench_builtin.harmonizers.ssl_kernel.filter import padding
 
 _engine: ModuleType | None
 try:
-    from harmbench_builtin.extractors.fast2d import _engine  # type: ignore[attr-defined,no-redef] # compiled
+    _engine = import_module("harmbench_builtin.extractors.fast2d._engine")
+except ModuleNotFoundError:
+    _engine, _reason = None, "it was not compiled when harmbench was installed, for want of GCC or Clang"
 except ImportError as error:
     _engine, _reason = None, str(error)
 else:
