@@ -87,7 +87,8 @@ typedef struct {
     double *size_total;        /* [size] */
     double *mcc;               /* [level][level][direction] */
     double *distance_weight;   /* [4][level]: 1/(1+k), 1/(1+k^2), and with k/levels for k */
-    int weighted_levels;       /* for which the latter two hold */
+    int weighted_levels;       /* for which the latter two hold, in rows of this length */
+    int64_t weighted_row;
     int64_t n_log;
     double *k_log_k;           /* k log2 k */
     double *square, *inverse_square; /* of a level; 0 for level 0 */

@@ -29,7 +29,7 @@ typedef struct {
 /* One cell of a sparse matrix of counts. */
 typedef struct {
     int32_t row, column;
-    double share;              /* of all counts */
+    double count;
 } entry_t;
 
 /* Region pixel `o` away from pixel i, or -1. */
@@ -43,7 +43,8 @@ static inline int64_t neighbour(const region_t *r, int64_t i, int row, int colum
 void sort_keys(uint64_t *keys, uint64_t *spare, int64_t n, uint64_t limit);
 /* general_glcm.c */
 int general_glcm(const region_t *r, double *out);
-/* lanczos.c: MCC of a matrix with these marginals, [n_levels] each */
-int sparse_mcc(const entry_t *cells, int64_t n, int64_t n_levels, const double *px, const double *py, double *mcc);
+/* lanczos.c: MCC of a matrix with these sums of rows and columns, [n_levels] each */
+int sparse_mcc(const entry_t *cells, int64_t n, int64_t n_levels, const double *rows, const double *columns,
+               double *mcc);
 
 #endif

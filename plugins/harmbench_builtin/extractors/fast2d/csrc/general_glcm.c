@@ -9,14 +9,17 @@
 
 typedef struct {
     entry_t *cells;            /* [2 n] */
-    double *px, *py;           /* [n_present] shares of rows and columns */
-    double *sum, *difference;  /* [2 top + 1], [top + 1] shares of i + j and |i - j| */
+    double *px, *py;           /* [n_present] counts of rows and columns */
+    double *sum, *difference;  /* [2 top + 1], [top + 1] counts of i + j and |i - j| */
+    double total;              /* all counts */
 } matrix_t;
 
-static double entropy(const double *p, int64_t n) {
+/* Of counts that add up to `total`. Counts are whole numbers and are divided last: sums of them are exact, so that the
+ * mean of one level is that level and its variance 0. */
+static double entropy(const double *count, int64_t n, double total) {
     double s = 0;
     for (int64_t k = 0; k < n; k++)
-        if (p[k] > 0) s -= p[k] * log2(p[k]);
+        if (count[k] > 0) s -= count[k] / total * log2(count[k] / total);
     return s;
 }
 
@@ -35,20 +38,20 @@ static int64_t fill(const region_t *r, offset_t o, matrix_t *m) {
     for (int64_t k = 0; k < pairs; k++) {
         if (!k || r->keys[k] != r->keys[k - 1])
             m->cells[n++] = (entry_t){(int32_t)(r->keys[k] / levels), (int32_t)(r->keys[k] % levels), 0};
-        m->cells[n - 1].share += 1;
+        m->cells[n - 1].count += 1;
     }
     memset(m->px, 0, sizeof(double) * (size_t)r->n_present);
     memset(m->py, 0, sizeof(double) * (size_t)r->n_present);
     memset(m->sum, 0, sizeof(double) * (size_t)(2 * r->top + 1));
     memset(m->difference, 0, sizeof(double) * (size_t)(r->top + 1));
+    m->total = (double)pairs;
     for (int64_t k = 0; k < n; k++) {
-        entry_t *c = m->cells + k;
-        c->share /= (double)pairs;
+        const entry_t *c = m->cells + k;
         const int64_t i = (int64_t)r->value[c->row], j = (int64_t)r->value[c->column];
-        m->px[c->row] += c->share;
-        m->py[c->column] += c->share;
-        m->sum[i + j] += c->share;
-        m->difference[i > j ? i - j : j - i] += c->share;
+        m->px[c->row] += c->count;
+        m->py[c->column] += c->count;
+        m->sum[i + j] += c->count;
+        m->difference[i > j ? i - j : j - i] += c->count;
     }
     return n;
 }
@@ -60,13 +63,17 @@ static int add_features(const region_t *r, const matrix_t *m, int64_t n, double 
         ux += m->px[k] * r->value[k];
         uy += m->py[k] * r->value[k];
     }
+    ux /= m->total;
+    uy /= m->total;
     for (int64_t k = 0; k < r->n_present; k++) {
         vx += m->px[k] * (r->value[k] - ux) * (r->value[k] - ux);
         vy += m->py[k] * (r->value[k] - uy) * (r->value[k] - uy);
     }
+    vx /= m->total;
+    vy /= m->total;
     double covariance = 0, joint = 0, energy = 0, top = 0, product = 0, second = 0, third = 0, fourth = 0;
     for (int64_t k = 0; k < n; k++) {
-        const double p = m->cells[k].share, i = r->value[m->cells[k].row], j = r->value[m->cells[k].column];
+        const double p = m->cells[k].count / m->total, i = r->value[m->cells[k].row], j = r->value[m->cells[k].column];
         const double t = i + j - ux - uy;
         covariance += p * (i - ux) * (j - uy);
         product += p * i * j;
@@ -80,9 +87,9 @@ static int add_features(const region_t *r, const matrix_t *m, int64_t n, double 
     double average = 0, contrast = 0, spread = 0, id = 0, idm = 0, idn = 0, idmn = 0, inverse = 0, sum_average = 0;
     const double g = (double)r->top;
     for (int64_t k = 0; k <= r->top; k++) {
-        const double p = m->difference[k], x = (double)k;
+        const double p = m->difference[k] / m->total, x = (double)k;
         if (p == 0) continue;
-        average += p * x;
+        average += m->difference[k] * x;
         contrast += p * x * x;
         id += p / (1 + x);
         idm += p / (1 + x * x);
@@ -90,10 +97,13 @@ static int add_features(const region_t *r, const matrix_t *m, int64_t n, double 
         idmn += p / (1 + x * x / (g * g));
         if (k) inverse += p / (x * x);
     }
+    average /= m->total;
     for (int64_t k = 0; k <= r->top; k++)
         spread += m->difference[k] * ((double)k - average) * ((double)k - average);
     for (int64_t k = 2; k <= 2 * r->top; k++) sum_average += m->sum[k] * (double)k;
-    const double hx = entropy(m->px, r->n_present), hy = entropy(m->py, r->n_present);
+    spread /= m->total;
+    sum_average /= m->total;
+    const double hx = entropy(m->px, r->n_present, m->total), hy = entropy(m->py, r->n_present, m->total);
     const double information = hx + hy - joint, most = hx > hy ? hx : hy, deviation = sqrt(vx) * sqrt(vy);
     const int informed = r->n_present > 1 && information > 1e-12;
     double mcc = 1;
@@ -104,12 +114,12 @@ static int add_features(const region_t *r, const matrix_t *m, int64_t n, double 
     const double features[24] = {
         product, fourth, third, second, contrast,               /* Autocorrelation, Cluster*, Contrast */
         deviation == 0 ? 1 : covariance / (deviation + EPSILON), /* Correlation */
-        average, entropy(m->difference, r->top + 1), spread,    /* Difference Average, Entropy, Variance */
+        average, entropy(m->difference, r->top + 1, m->total), spread,    /* Difference Average, Entropy, Variance */
         id, idm, idmn, idn,                                     /* Id, Idm, Idmn, Idn */
         informed ? -information / most : 0,                     /* Imc1 */
         informed ? sqrt(1 - exp(-2 * information)) : 0,         /* Imc2 */
         inverse, ux, energy, joint, mcc, top,                   /* InverseVariance, Joint*, MCC, MaximumProbability */
-        sum_average, entropy(m->sum, 2 * r->top + 1), vx};      /* SumAverage, SumEntropy, SumSquares */
+        sum_average, entropy(m->sum, 2 * r->top + 1, m->total), vx};      /* SumAverage, SumEntropy, SumSquares */
     for (int k = 0; k < 24; k++) out[k] += features[k];
     return DONE;
 }

@@ -75,7 +75,7 @@ static v4 logs_of_halves(const work_t *w, const i4 *halves, int first, int last)
 
 /* Weights of a difference k: Id, Idm and their normalised forms. */
 static const double *distance_weights(work_t *w, int levels, int64_t row, int which) {
-    if (w->weighted_levels != levels) {
+    if (w->weighted_levels != levels || w->weighted_row != row) {
         for (int64_t k = 0; k < row; k++) {
             const double x = (double)k, r = x / levels;
             w->distance_weight[k] = 1.0 / (1.0 + x);
@@ -84,6 +84,7 @@ static const double *distance_weights(work_t *w, int levels, int64_t row, int wh
             w->distance_weight[3 * row + k] = 1.0 / (1.0 + (x * x) / ((double)levels * levels));
         }
         w->weighted_levels = levels;
+        w->weighted_row = row;
     }
     return w->distance_weight + which * row;
 }
@@ -126,8 +127,8 @@ static void glcm_features(work_t *w, const plan_t *p, int rows, int levels, cons
     v4 total, over;
     int used = 0;
     for (int d = 0; d < DIRECTIONS; d++) {
-        total[d] = 2.0 * (double)p->pairs[d];
-        over[d] = p->pairs[d] ? 1.0 / total[d] : 0;
+        total[d] = p->pairs[d] ? 2.0 * (double)p->pairs[d] : 1;
+        over[d] = 1.0 / total[d];
         used += p->pairs[d] != 0;
     }
     const v4 zero = all4(0), log_total = {log2(total[0]), log2(total[1]), log2(total[2]), log2(total[3])};
@@ -136,7 +137,7 @@ static void glcm_features(work_t *w, const plan_t *p, int rows, int levels, cons
         mean += to_double4(t.marginal[g]) * (double)g;
         logs_marginal += look_up(w->k_log_k, t.marginal[g]);
     }
-    mean *= over;
+    mean /= total; /* divided, so that the mean of one level is that level and its variance 0 */
     for (int g = 1; g <= levels; g++) {
         const v4 x = (double)g - mean;
         variance += to_double4(t.marginal[g]) * x * x;
@@ -165,7 +166,7 @@ static void glcm_features(work_t *w, const plan_t *p, int rows, int levels, cons
         idmn += c * idmn_w[k];
         inverse += c * w->inverse_square[k];
     }
-    average *= over;
+    average /= total;
     for (int k = 0; k < levels; k++) {
         const v4 x = (double)k - average;
         spread += to_double4(t.difference[k]) * 2.0 * x * x;

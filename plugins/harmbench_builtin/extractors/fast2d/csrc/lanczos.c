@@ -57,7 +57,7 @@ static double largest(const double *diagonal, const double *off, int64_t n) {
     return 0.5 * (low + high);
 }
 
-int sparse_mcc(const entry_t *cells, int64_t n, int64_t levels, const double *px, const double *py, double *mcc) {
+int sparse_mcc(const entry_t *cells, int64_t n, int64_t levels, const double *rows, const double *columns, double *mcc) {
     const int64_t most = 8 * levels + 64;
     double *memory = malloc(sizeof(double) * (size_t)(5 * levels + n + 2 * most));
     int64_t *parent = malloc(sizeof(int64_t) * (size_t)(2 * levels));
@@ -68,19 +68,31 @@ int sparse_mcc(const entry_t *cells, int64_t n, int64_t levels, const double *px
     }
     double *first = memory, *x = first + levels, *before = x + levels, *next = before + levels, *y = next + levels;
     double *weight = y + levels, *diagonal = weight + n, *off = diagonal + most;
+    int64_t used_rows = 0, used_columns = 0;
+    double total = 0;
+    for (int64_t k = 0; k < levels; k++) {
+        used_rows += rows[k] > 0;
+        used_columns += columns[k] > 0;
+        total += rows[k];
+    }
+    *mcc = 0; /* of a matrix with one row or column, which has no second singular value */
+    if (used_rows < 2 || used_columns < 2) goto end;
     *mcc = 1;
     if (is_split(cells, n, levels, parent)) goto end;
-    for (int64_t c = 0; c < n; c++) weight[c] = cells[c].share / sqrt(px[cells[c].row] * py[cells[c].column]);
+    for (int64_t c = 0; c < n; c++) weight[c] = cells[c].count / sqrt(rows[cells[c].row] * columns[cells[c].column]);
     uint64_t seed = 0x9E3779B97F4A7C15u; /* any start that no eigenvector is orthogonal to */
     for (int64_t i = 0; i < levels; i++) {
-        first[i] = sqrt(px[i]);
+        first[i] = sqrt(rows[i] / total);
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        x[i] = px[i] > 0 ? (double)(seed >> 11) / 9007199254740992.0 - 0.5 : 0;
+        x[i] = rows[i] > 0 ? (double)(seed >> 11) / 9007199254740992.0 - 0.5 : 0;
         before[i] = 0;
     }
-    add(x, -dot(x, first, levels), first, levels);
-    double length = sqrt(dot(x, x, levels)), theta = 0;
-    for (int64_t i = 0; i < levels; i++) x[i] /= length > 0 ? length : 1;
+    double theta = 0;
+    for (int twice = 0; twice < 2; twice++) { /* what rounding leaves of the first vector would grow */
+        add(x, -dot(x, first, levels), first, levels);
+        const double length = sqrt(dot(x, x, levels));
+        for (int64_t i = 0; i < levels; i++) x[i] /= length;
+    }
     for (int64_t k = 0, check = 8; k < most; k++) {
         memset(y, 0, sizeof(double) * (size_t)levels);
         memset(next, 0, sizeof(double) * (size_t)levels);
