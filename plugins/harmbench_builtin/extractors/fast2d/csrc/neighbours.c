@@ -14,13 +14,13 @@ enum { CHUNK = 512, LONGEST = 384 };
 enum { NORTH = 1, WEST = 2, NORTH_WEST = 4, NORTH_EAST = 8 };
 
 typedef struct {
-    uint16_t pair[DIRECTIONS][CHUNK + SLACK]; /* index of a GLCM cell */
+    uint16_t pair[DIRECTIONS][CHUNK + SLACK]; /* index of a GLCM cell, or of its first counter */
     uint16_t key[CHUNK + SLACK];              /* index in w->packed */
     uint16_t difference[CHUNK + SLACK];       /* |level x neighbours - sum of the neighbours' levels| */
 } chunk_t;
 
-static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, uint16_t key_row,
-                        chunk_t *c, int at, uint8_t *same, uint8_t *run_end, uint8_t *equal) {
+static inline __attribute__((always_inline)) void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, const int shift,
+                        uint16_t key_row, chunk_t *c, int at, uint8_t *same, uint8_t *run_end, uint8_t *equal) {
     const bytes_t x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
     const bytes_t n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
     const bytes_t s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
@@ -37,10 +37,10 @@ static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9
 
     const halves_t xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
     const halves_t row = xh * pair_row;
-    store_halves(c->pair[0] + at, row + eh);
-    store_halves(c->pair[1] + at, row + sh);
-    store_halves(c->pair[2] + at, row + seh);
-    store_halves(c->pair[3] + at, row + swh);
+    store_halves(c->pair[0] + at, row + (eh << shift));
+    store_halves(c->pair[1] + at, row + (sh << shift));
+    store_halves(c->pair[2] + at, row + (seh << shift));
+    store_halves(c->pair[3] + at, row + (swh << shift));
     const bytes_t a9 = load_bytes(around9);
     store_halves(c->key + at, widen(a9 + alike) * key_row + xh);
     /* 9 x neighbours / 9, exact for 0..72 */
@@ -50,22 +50,31 @@ static inline void look(const uint8_t *b, int64_t stride, const uint8_t *around9
     store_halves(c->difference + at, (halves_t)((d ^ sign) - sign));
 }
 
-/* pairs: four counters per cell, one for each direction. */
-static void count_chunk(const chunk_t *restrict c, int n, int32_t *restrict pairs, uint64_t *restrict packed) {
+/* Five counters per pixel; c->pair holds indices of cells' first counters. */
+APART static void count_chunk(const chunk_t *restrict c, int n, int32_t *restrict pairs, uint64_t *restrict packed) {
     for (int i = 0; i < n; i++) {
-        pairs[(size_t)c->pair[0][i] * DIRECTIONS + 0]++;
-        pairs[(size_t)c->pair[1][i] * DIRECTIONS + 1]++;
-        pairs[(size_t)c->pair[2][i] * DIRECTIONS + 2]++;
-        pairs[(size_t)c->pair[3][i] * DIRECTIONS + 3]++;
+        pairs[c->pair[0][i] + 0]++;
+        pairs[c->pair[1][i] + 1]++;
+        pairs[c->pair[2][i] + 2]++;
+        pairs[c->pair[3][i] + 3]++;
         packed[c->key[i]] += ((uint64_t)1 << 40) + c->difference[i];
     }
 }
 
-APART static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
-    const uint16_t pair_row = (uint16_t)(levels + 1), key_row = (uint16_t)w->level_stride;
+/* The same where c->pair holds indices of cells. */
+APART static void count_cells(const chunk_t *restrict c, int n, int32_t *restrict pairs, uint64_t *restrict packed) {
+    for (int i = 0; i < n; i++) {
+        for (int d = 0; d < DIRECTIONS; d++) pairs[(size_t)c->pair[d][i] * DIRECTIONS + (size_t)d]++;
+        packed[c->key[i]] += ((uint64_t)1 << 40) + c->difference[i];
+    }
+}
+
+/* Up to this many levels, the index of a cell's first counter fits 16 bits; above, the index of the cell does. */
+enum { SMALL_LEVELS = 126, COUNTER_SHIFT = 2 };
+
+static inline __attribute__((always_inline)) void walk(work_t *w, const plan_t *p, int levels, const int shift) {
+    const uint16_t pair_row = (uint16_t)((levels + 1) << shift), key_row = (uint16_t)w->level_stride;
     chunk_t c;
-    memset(w->pairs, 0, sizeof(int32_t) * DIRECTIONS * (size_t)(levels + 1) * (size_t)(levels + 1));
-    memset(w->packed, 0, sizeof(uint64_t) * 81 * (size_t)w->level_stride);
     int64_t i = 0;
     int at = 0;
     for (int64_t s = 0; s < p->n_segments; s++) {
@@ -76,22 +85,29 @@ APART static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
             __builtin_prefetch(next + p->segments[s].length - 1, 0, 2);
         }
         for (int left = p->segments[s].length; left > 0;) {
-            int take = left < LONGEST ? left : LONGEST;
+            const int take = left < LONGEST ? left : LONGEST;
             if (at + take > CHUNK) {
-                count_chunk(&c, at, w->pairs, w->packed);
+                (shift ? count_chunk : count_cells)(&c, at, w->pairs, w->packed);
                 at = 0;
             }
             /* past the segment's end: the next one overwrites it */
             for (int k = 0; k < take; k += BYTES)
-                look(b + k, p->stride, p->around9 + i + k, pair_row, key_row, &c, at + k, w->same + i + k,
+                look(b + k, p->stride, p->around9 + i + k, pair_row, shift, key_row, &c, at + k, w->same + i + k,
                      w->run_end + i + k, w->equal + i + k);
             at += take; i += take; b += take; left -= take;
         }
     }
-    count_chunk(&c, at, w->pairs, w->packed);
-    memset(w->same + i, 0, SLACK);
-    memset(w->run_end + i, 0, SLACK);
-    memset(w->equal + i, 0, SLACK);
+    (shift ? count_chunk : count_cells)(&c, at, w->pairs, w->packed);
+}
+
+APART static void count_neighbourhoods(work_t *w, const plan_t *p, int levels) {
+    memset(w->pairs, 0, sizeof(int32_t) * DIRECTIONS * (size_t)(levels + 1) * (size_t)(levels + 1));
+    memset(w->packed, 0, sizeof(uint64_t) * 81 * (size_t)w->level_stride);
+    if (levels <= SMALL_LEVELS) walk(w, p, levels, COUNTER_SHIFT);
+    else walk(w, p, levels, 0);
+    memset(w->same + p->n, 0, SLACK);
+    memset(w->run_end + p->n, 0, SLACK);
+    memset(w->equal + p->n, 0, SLACK);
 }
 
 /* Packed counters to GLDM counts [dependence][level], the histogram of levels, and NGTDM's s_g (see ngtdm.c). */

@@ -77,8 +77,8 @@ APART static size_features_t size_features(const work_t *w, const int32_t *dense
         high += c * load4(w->square + g);
     }
     const double over = 1.0 / f.count;
-    mean_size *= over;
-    mean_level = sum4(first) * over;
+    mean_size /= f.count;
+    mean_level = sum4(first) / f.count;
     level = (v4){0, 1, 2, 3} - mean_level;
     for (int64_t g = 0; g < row; g += 4, level += 4.0) variance += load4(per_level + g) * level * level;
     f.entropy = log2(f.count) - cells * over;
