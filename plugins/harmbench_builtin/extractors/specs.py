@@ -6,6 +6,14 @@ from harmbench.specs import ExtractorSpec
 
 EXTRACTORS = (
     ExtractorSpec(
+        name="fast2d",
+        target="harmbench_builtin.extractors.fast2d.extractor:Fast2d",
+        version="1",
+        summary="PyRadiomics' 2-D features (the same 93 per map and 9 per mask) from a compiled engine",
+        reference="10.1158/0008-5472.CAN-17-0339",
+        params={"bin_count": 32, "bin_width": 0.0, "shape": True, "distance": 1, "symmetrical_glcm": True},
+    ),
+    ExtractorSpec(
         name="pyradiomics",
         target="harmbench_builtin.extractors.pyradiomics:PyRadiomics",
         version="1",

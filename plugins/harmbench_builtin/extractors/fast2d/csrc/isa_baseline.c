@@ -1,0 +1,3 @@
+/* The vector code for baseline. */
+#define FAST2D_ISA baseline
+#include "engine.inc"
