@@ -35,6 +35,7 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
         for name, (spec, _) in catalogue.entries.items()
         if (needed := missing_requirements(spec))
     }
+    parts = {k: v for _, given in registry.manager.call("provenance_facts") for k, v in dict(given).items()}
     problems = [f"not loaded: {f}" for f in registry.failures]
     problems += [f"{who} needs {', '.join(needed)}, which is not installed" for who, needed in missing.items()]
     if versions["xgboost"] and versions["xgboost-cpu"]:
@@ -48,6 +49,7 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
         "cores": os.cpu_count(),
         "gpu": _gpu(),
         "cache": str(cache),
+        "parts": parts,
         "versions": versions,
         "plugins": [{"name": o.plugin, "from": str(o)} for o in registry.origins],
         "problems": problems,
@@ -58,6 +60,8 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
         return 1 if problems else 0
     print(f"harmbench {__version__}, Python {facts['python']}, {facts['cores']} cores, GPU: {facts['gpu']}")
     print(f"cache: {cache}")
+    for name, state in parts.items():
+        print(f"{name}: {state}")
     for name, version in versions.items():
         print(f"  {name:<18}{version or '(not installed)'}")
     print("plugins: " + ", ".join(f"{o.plugin} ({o})" for o in registry.origins))

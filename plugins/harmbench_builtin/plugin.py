@@ -36,6 +36,19 @@ def register_datasets() -> tuple[DatasetSpec, ...]:
 
 
 @hookimpl
+def provenance_facts() -> dict[str, str]:
+    """Which compiled parts are in use: they give the same numbers as NumPy, and other times."""
+    from harmbench_builtin.evaluators.forest import COMPILED
+    from harmbench_builtin.extractors.fast2d import engine
+
+    there, why = engine.available()
+    return {
+        "fast2d engine": f"compiled, {engine.instruction_set()}" if there else f"not compiled: {why}",
+        "Boruta forest": "compiled" if COMPILED is not None else "not compiled: NumPy serves, slower",
+    }
+
+
+@hookimpl
 def register_commands(app: typer.Typer) -> None:
     from harmbench_builtin.cli import pretrain
 

@@ -52,9 +52,9 @@ def test_a_run_leaves_records_metrics_predictions_splits_and_environment(go):
     assert folder.plan["data"]["counts"] == {"A": {"N": 6, "P": 6}, "B": {"N": 6, "P": 6}}
     assert folder.plan["data"]["synthetic"] is True
     assert folder.plan["data"]["notes"][0] == "made for tests"
-    assert folder.environment[0]["facts"] == {"tiny": True} or "unpackaged file tiny_plugin.py" in str(
-        folder.environment[0]
-    )
+    assert folder.environment[0]["facts"]["tiny_plugin"] == {"tiny": True}
+    assert "fast2d engine" in folder.environment[0]["facts"]["builtin"]
+    assert "unpackaged file tiny_plugin.py" in str(folder.environment[0]["plugins"])
     splits = read_parquet(summary.folder / "splits.parquet")
     assert sum(name.startswith("cv-") for name in splits["fold"].tolist()) == 24
     for record in summary.records.values():

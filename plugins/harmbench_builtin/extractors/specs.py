@@ -19,7 +19,7 @@ EXTRACTORS = (
         version="1",
         summary="PyRadiomics in 2-D: first order, GLCM, GLRLM, GLSZM, GLDM, NGTDM per map, shape2D per mask",
         reference="10.1158/0008-5472.CAN-17-0339",
-        requires=("radiomics", "SimpleITK"),
+        requires=("radiomics (pip install 'harmbench[pyradiomics]')", "SimpleITK"),
         params={"bin_count": 32, "bin_width": 0.0, "shape": True, "distance": 1, "symmetrical_glcm": True},
     ),
 )
