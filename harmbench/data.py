@@ -78,6 +78,12 @@ class Image:
     mask: Bools
     spacing: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        # A bool array made from foreign memory (a 1-bit PNG) may hold 255 for true, which sums and compiled code take
+        # at its word.
+        if self.mask.dtype == bool:
+            object.__setattr__(self, "mask", np.ascontiguousarray(self.mask).view(np.uint8) != 0)
+
 
 @dataclass(frozen=True)
 class FilteredImage:

@@ -46,6 +46,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)  # mkstemp makes it private; results are for whoever the user lets
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from harmbench.specs import load_target
 from harmbench_builtin.extractors.fast2d import engine, extractor
 from harmbench_builtin.extractors.fast2d.extractor import Fast2d
 from harmbench_builtin.extractors.fast2d.names import SHAPE_NAMES, TEXTURE_NAMES
+from harmbench_builtin.extractors.fast2d.settings import Settings
 from harmbench_builtin.extractors.specs import EXTRACTORS
 from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
 
@@ -279,3 +280,16 @@ def test_plans_are_dropped_when_many_masks_have_come(installed: str) -> None:
     for shift in range(40):
         made.extract([filtered(pixels, mask=np.roll(ring(SIZE), shift, axis=1))], Context())
     assert len(made._plans) == 32
+
+
+def test_a_mask_whose_true_is_stored_as_255_is_the_same_mask() -> None:
+    """As a 1-bit PNG gives it: found on real images, where it made 255 pixels of each and broke out of its memory."""
+    if not engine.available()[0]:
+        pytest.skip(f"the compiled engine is not there: {engine.available()[1]}")
+    mask = np.zeros((20, 20), bool)
+    mask[4:15, 3:17] = True
+    odd = (mask.view(np.uint8) * 255).view(bool)
+    assert np.unique(odd.view(np.uint8)).tolist() == [0, 255]
+    maps = np.random.default_rng(0).normal(size=(1, 20, 20))
+    values = [engine.extract(maps, engine.Plan(m, (1.0, 1.0)), Settings()) for m in (mask, odd)]
+    assert np.array_equal(*values)

@@ -86,7 +86,8 @@ class Plan:
     """
 
     def __init__(self, mask: Bools, spacing: tuple[float, float] = (1.0, 1.0)) -> None:
-        inside = np.ascontiguousarray(mask, dtype=bool)
+        # A bool array made from foreign memory (a 1-bit PNG) may hold 255 for true; the engine adds these bytes up.
+        inside = np.ascontiguousarray(mask, dtype=bool).view(np.uint8) != 0
         if inside.ndim != 2:
             raise ValueError(f"a mask of shape {inside.shape}; it must be (H, W)")
         row_mm, column_mm = (float(step) for step in spacing)
@@ -196,7 +197,7 @@ def extract_many(
     maps: Sequence[npt.ArrayLike], plans: Sequence[Plan], settings: Settings, threads: int = 1
 ) -> list[Floats]:
     """`extract` of many images, each (K, H, W) with its plan; threads share the images."""
-    return _spread(threads, lambda pair: extract(*pair, settings), list(zip(maps, plans, strict=True)))
+    return _spread(threads, lambda pair: extract(pair[0], pair[1], settings), list(zip(maps, plans, strict=True)))
 
 
 def extract_filtered_many(
