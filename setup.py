@@ -15,7 +15,18 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("plugins/harmbench_builtin/extractors/fast2d/csrc")
-SHARED = ("module.c", "plan.c", "shape2d.c", "grid.c", "work.c", "general.c", "general_glcm.c", "lanczos.c", "sort.c", "limit.c")
+SHARED = (
+    "module.c",
+    "plan.c",
+    "shape2d.c",
+    "grid.c",
+    "work.c",
+    "general.c",
+    "general_glcm.c",
+    "lanczos.c",
+    "sort.c",
+    "limit.c",
+)
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 BY_SET = {
     "isa_baseline.c": [],

@@ -1,6 +1,6 @@
 """Runs the engine over all kinds of masks, maps and settings; what it computes is checked elsewhere.
 
-    python exercise.py path/to/_engine.abi3.so
+python exercise.py path/to/_engine.abi3.so
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(COMPILER is None, reason="nee
 
 
 def _library(name: str) -> str:
-    found = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+    found = subprocess.run(
+        ["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     if not Path(found).is_file():
         pytest.skip(f"the compiler has no {name}")
     return found
@@ -53,10 +55,25 @@ def test_sanitizers_find_nothing_on_any_mask_or_setting(tmp_path: Path) -> None:
 def test_valgrind_finds_no_error_and_no_leak(tmp_path: Path) -> None:
     if shutil.which("valgrind") is None:
         pytest.skip("valgrind is not installed")
-    flags = ["-O2", "-g", "-std=gnu11", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno", "-Wno-psabi", f"-I{SOURCES}"]
-    by_set = {"isa_baseline.c": [], "isa_avx2.c": ["-mavx2", "-mbmi", "-mbmi2", "-mpopcnt"]} if X86 else {"isa_baseline.c": []}
+    flags = [
+        "-O2",
+        "-g",
+        "-std=gnu11",
+        "-ffp-contract=off",
+        "-fno-trapping-math",
+        "-fno-math-errno",
+        "-Wno-psabi",
+        f"-I{SOURCES}",
+    ]
+    by_set = (
+        {"isa_baseline.c": [], "isa_avx2.c": ["-mavx2", "-mbmi", "-mbmi2", "-mpopcnt"]}
+        if X86
+        else {"isa_baseline.c": []}
+    )
     shared = ("plan", "shape2d", "grid", "work", "general", "general_glcm", "lanczos", "sort")
-    sources = [(SOURCES / f"{name}.c", []) for name in shared] + [(SOURCES / name, extra) for name, extra in by_set.items()]
+    sources = [(SOURCES / f"{name}.c", []) for name in shared] + [
+        (SOURCES / name, extra) for name, extra in by_set.items()
+    ]
     sources.append((Path(__file__).with_name("driver.c"), []))
     objects = []
     for source, extra in sources:

@@ -196,7 +196,7 @@ def extract_many(
     maps: Sequence[npt.ArrayLike], plans: Sequence[Plan], settings: Settings, threads: int = 1
 ) -> list[Floats]:
     """`extract` of many images, each (K, H, W) with its plan; threads share the images."""
-    return _spread(threads, lambda pair: extract(*pair, settings), list(zip(maps, plans, strict=True)))
+    return _spread(threads, lambda pair: extract(pair[0], pair[1], settings), list(zip(maps, plans, strict=True)))
 
 
 def extract_filtered_many(
