@@ -33,8 +33,9 @@ typedef int64_t md __attribute__((vector_size(BYTES)));
 typedef double wide_t __attribute__((vector_size(NATIVE))); /* where lanes are not summed */
 enum { WIDE = NATIVE / 8 };
 typedef uint8_t bytes_t __attribute__((vector_size(BYTES)));
-typedef uint16_t halves_t __attribute__((vector_size(2 * BYTES)));
-typedef int16_t signed_halves_t __attribute__((vector_size(2 * BYTES)));
+typedef uint8_t bytes16_t __attribute__((vector_size(16)));
+typedef uint16_t halves_t __attribute__((vector_size(32))); /* 16 numbers */
+typedef int16_t signed_halves_t __attribute__((vector_size(32)));
 typedef double v4 __attribute__((vector_size(32)));
 typedef int64_t m4 __attribute__((vector_size(32)));
 typedef int32_t i4 __attribute__((vector_size(16)));
@@ -103,16 +104,21 @@ static inline void store_bytes(uint8_t *p, bytes_t x) { memcpy(p, &x, sizeof x);
 static inline void store_halves(uint16_t *p, halves_t x) { memcpy(p, &x, sizeof x); }
 static inline bytes_t same_as(bytes_t a, bytes_t b) { return (bytes_t)(a == b); } /* 255 where true */
 
+/* 16 bytes as 16-bit numbers */
 #if NATIVE == 16 && defined(__SSE2__)
-static inline halves_t widen(bytes_t a) {
-    const __m128i zero = _mm_setzero_si128();
-    const __m128i part[2] = {_mm_unpacklo_epi8((__m128i)a, zero), _mm_unpackhi_epi8((__m128i)a, zero)};
+static inline halves_t widen(const uint8_t *p) {
+    const __m128i a = _mm_loadu_si128((const __m128i *)p), zero = _mm_setzero_si128();
+    const __m128i part[2] = {_mm_unpacklo_epi8(a, zero), _mm_unpackhi_epi8(a, zero)};
     halves_t x;
     memcpy(&x, part, sizeof x);
     return x;
 }
 #else
-static inline halves_t widen(bytes_t a) { return __builtin_convertvector(a, halves_t); }
+static inline halves_t widen(const uint8_t *p) {
+    bytes16_t x;
+    memcpy(&x, p, sizeof x);
+    return __builtin_convertvector(x, halves_t);
+}
 #endif
 
 /* Bit k of the result: byte k of the 64 is not 0. All bytes must be below 128. */

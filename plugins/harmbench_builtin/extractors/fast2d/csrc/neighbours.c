@@ -19,34 +19,38 @@ typedef struct {
     uint16_t difference[CHUNK + SLACK];       /* |level x neighbours - sum of the neighbours' levels| */
 } chunk_t;
 
-static inline __attribute__((always_inline)) void look(const uint8_t *b, int64_t stride, const uint8_t *around9, uint16_t pair_row, const int shift,
-                        uint16_t key_row, chunk_t *c, int at, uint8_t *same, uint8_t *run_end, uint8_t *equal) {
-    const bytes_t x = load_bytes(b), e = load_bytes(b + 1), w = load_bytes(b - 1);
-    const bytes_t n = load_bytes(b - stride), nw = load_bytes(b - stride - 1), ne = load_bytes(b - stride + 1);
-    const bytes_t s = load_bytes(b + stride), sw = load_bytes(b + stride - 1), se = load_bytes(b + stride + 1);
-    const bytes_t en = same_as(x, n), ew = same_as(x, w), enw = same_as(x, nw), ene = same_as(x, ne);
-    const bytes_t ee = same_as(x, e), es = same_as(x, s), esw = same_as(x, sw), ese = same_as(x, se);
+/* Which of BYTES pixels' neighbours have the pixel's level. */
+static inline void compare(const uint8_t *b, int64_t stride, uint8_t *same, uint8_t *run_end, uint8_t *equal) {
+    const bytes_t x = load_bytes(b);
+    const bytes_t ew = same_as(x, load_bytes(b - 1)), en = same_as(x, load_bytes(b - stride));
+    const bytes_t enw = same_as(x, load_bytes(b - stride - 1)), ene = same_as(x, load_bytes(b - stride + 1));
+    const bytes_t ee = same_as(x, load_bytes(b + 1)), es = same_as(x, load_bytes(b + stride));
+    const bytes_t ese = same_as(x, load_bytes(b + stride + 1)), esw = same_as(x, load_bytes(b + stride - 1));
     /* a comparison gives 255 = -1 where it is true */
-    const bytes_t alike = -(en + ew + enw + ene + ee + es + esw + ese);
-    store_bytes(equal, alike);
+    store_bytes(equal, -(en + ew + enw + ene + ee + es + esw + ese));
     store_bytes(same, (en & NORTH) | (ew & WEST) | (enw & NORTH_WEST) | (ene & NORTH_EAST));
     store_bytes(run_end, (en & ~es & same_as(x, load_bytes(b - 2 * stride)) & NORTH) |
                              (ew & ~ee & same_as(x, load_bytes(b - 2)) & WEST) |
                              (enw & ~ese & same_as(x, load_bytes(b - 2 * stride - 2)) & NORTH_WEST) |
                              (ene & ~esw & same_as(x, load_bytes(b - 2 * stride + 2)) & NORTH_EAST));
+}
 
-    const halves_t xh = widen(x), eh = widen(e), sh = widen(s), seh = widen(se), swh = widen(sw);
-    const halves_t row = xh * pair_row;
-    store_halves(c->pair[0] + at, row + (eh << shift));
-    store_halves(c->pair[1] + at, row + (sh << shift));
-    store_halves(c->pair[2] + at, row + (seh << shift));
-    store_halves(c->pair[3] + at, row + (swh << shift));
-    const bytes_t a9 = load_bytes(around9);
-    store_halves(c->key + at, widen(a9 + alike) * key_row + xh);
-    /* 9 x neighbours / 9, exact for 0..72 */
-    const halves_t around = (widen(a9) * 57) >> 9;
-    const halves_t sum = eh + sh + seh + swh + widen(w) + widen(n) + widen(nw) + widen(ne);
-    const signed_halves_t d = (signed_halves_t)(xh * around - sum), sign = d >> 15;
+/* Table indices of 16 pixels. */
+static inline __attribute__((always_inline)) void make_indices(const uint8_t *b, int64_t stride, const uint8_t *around9,
+                                                               const uint8_t *equal, uint16_t pair_row, const int shift,
+                                                               uint16_t key_row, chunk_t *c, int at) {
+    const halves_t x = widen(b), e = widen(b + 1), w = widen(b - 1), s = widen(b + stride);
+    const halves_t se = widen(b + stride + 1), sw = widen(b + stride - 1);
+    const halves_t row = x * pair_row;
+    store_halves(c->pair[0] + at, row + (e << shift));
+    store_halves(c->pair[1] + at, row + (s << shift));
+    store_halves(c->pair[2] + at, row + (se << shift));
+    store_halves(c->pair[3] + at, row + (sw << shift));
+    const halves_t nine = widen(around9);
+    store_halves(c->key + at, (nine + widen(equal)) * key_row + x);
+    const halves_t around = (nine * 57) >> 9; /* 9 x neighbours / 9, exact for 0..72 */
+    const halves_t sum = e + s + se + sw + w + widen(b - stride) + widen(b - stride - 1) + widen(b - stride + 1);
+    const signed_halves_t d = (signed_halves_t)(x * around - sum), sign = d >> 15;
     store_halves(c->difference + at, (halves_t)((d ^ sign) - sign));
 }
 
@@ -92,8 +96,10 @@ static inline __attribute__((always_inline)) void walk(work_t *w, const plan_t *
             }
             /* past the segment's end: the next one overwrites it */
             for (int k = 0; k < take; k += BYTES)
-                look(b + k, p->stride, p->around9 + i + k, pair_row, shift, key_row, &c, at + k, w->same + i + k,
-                     w->run_end + i + k, w->equal + i + k);
+                compare(b + k, p->stride, w->same + i + k, w->run_end + i + k, w->equal + i + k);
+            for (int k = 0; k < take; k += 16)
+                make_indices(b + k, p->stride, p->around9 + i + k, w->equal + i + k, pair_row, shift, key_row, &c,
+                             at + k);
             at += take; i += take; b += take; left -= take;
         }
     }
