@@ -74,7 +74,7 @@ typedef struct {
     uint8_t *level, *box, *same, *run_end, *equal, *hit;
     uint16_t *fine;
     uint32_t *zone_size;
-    int32_t *label, *parent, *merged, *sequence;
+    int32_t *label, *parent, *merged;
     uint32_t *list;
     int32_t *fine_count;
     int64_t level_stride;      /* of tables with a row per size or sum, a multiple of 8 */

@@ -26,21 +26,23 @@ static int64_t flagged(const uint8_t *flags, int64_t n, uint32_t *list) {
 /* Fills w->runs[direction][length][level] for lengths from 3 and gives the largest length (at least 2). */
 APART static void find_long_runs(work_t *w, const plan_t *p, int *longest) {
     static const int direction[DIRECTIONS] = {1, 0, 2, 3}; /* of the bits north, west, north-west, north-east */
-    const int64_t row = w->level_stride;
-    const int64_t back[DIRECTIONS] = {p->stride, 1, p->stride + 1, p->stride - 1};
-    const int64_t n = flagged(w->run_end, p->n, w->list);
+    const int64_t row = w->level_stride, back[DIRECTIONS] = {p->stride, 1, p->stride + 1, p->stride - 1};
+    const uint8_t *restrict run_end = w->run_end;
+    const uint32_t *restrict list = w->list;
+    const int32_t *restrict position = p->position;
+    const int64_t n = flagged(run_end, p->n, w->list);
     for (int d = 0; d < DIRECTIONS; d++) longest[d] = 2;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t k = w->list[i];
-        const uint8_t *last = w->box + p->position[k], level = *last;
-        unsigned bits = w->run_end[k];
+        const uint8_t *last = w->box + position[list[i]], level = *last;
+        unsigned bits = run_end[list[i]];
         do {
             const int b = __builtin_ctz(bits), d = direction[b];
+            int32_t *restrict runs = w->runs[d];
             int length = 3;
             while (last[-length * back[b]] == level) length++;
             while (longest[d] < length) /* rows are cleared when first needed */
-                memset(w->runs[d] + ++longest[d] * row, 0, sizeof(int32_t) * (size_t)row);
-            w->runs[d][length * row + level]++;
+                memset(runs + ++longest[d] * row, 0, sizeof(int32_t) * (size_t)row);
+            runs[length * row + level]++;
             bits &= bits - 1;
         } while (bits);
     }

@@ -16,9 +16,10 @@ static int32_t root_of(const int32_t *parent, int32_t a) {
     return a;
 }
 
-/* Labels of the region's pixels that have an equal neighbour, in order, to w->sequence; returns how many of them. */
-APART static int64_t label_pixels(const work_t *w, const plan_t *p, int32_t *n_labels, int64_t *n_merged) {
-    int32_t *restrict label = w->label, *restrict parent = w->parent, *restrict sequence = w->sequence;
+/* Labels the region's pixels that have an equal neighbour: w->zone_size[label] = level << SIZE_BITS | pixels. Labels that
+ * were found to be of one zone are linked in w->parent and listed in w->merged. Returns the number of labels. */
+APART static int32_t label_pixels(const work_t *w, const plan_t *p, int64_t *n_merged) {
+    int32_t *restrict label = w->label, *restrict parent = w->parent;
     uint32_t *restrict size = w->zone_size;
     const uint8_t *restrict same = w->same, *restrict level = w->level, *restrict equal = w->equal;
     const int32_t *restrict position = p->position;
@@ -29,7 +30,7 @@ APART static int64_t label_pixels(const work_t *w, const plan_t *p, int32_t *n_l
         offset[c] = c & NORTH ? -stride : c & WEST ? -1 : c & NORTH_WEST ? -stride - 1 : c & NORTH_EAST ? 1 - stride : 0;
     const unsigned joins = 1u << (NORTH_EAST | WEST) | 1u << (NORTH_EAST | NORTH_WEST) |
                            1u << (NORTH_EAST | NORTH_WEST | WEST); /* north-east and another, without north */
-    int64_t merged = 0, pixels = 0;
+    int64_t merged = 0;
     int64_t labels = 0;
     for (int64_t i = 0; i < n; i += 64)
         for (uint64_t m = nonzero64(equal + i); m; m &= m - 1) {
@@ -40,7 +41,7 @@ APART static int64_t label_pixels(const work_t *w, const plan_t *p, int32_t *n_l
             const int32_t t = label[(q + offset[c]) & (ring - 1)];
             labels += c == 0;
             label[q & (ring - 1)] = t;
-            sequence[pixels++] = t;
+            size[t]++;
             if (joins >> c & 1) {
                 const int32_t a = root_of(parent, t), b = root_of(parent, label[(q - stride + 1) & (ring - 1)]);
                 if (a != b) {
@@ -50,19 +51,17 @@ APART static int64_t label_pixels(const work_t *w, const plan_t *p, int32_t *n_l
                 }
             }
         }
-    *n_labels = (int32_t)labels;
     *n_merged = merged;
-    return pixels;
+    return (int32_t)labels;
 }
 
-/* w->zone_size[label] = level << SIZE_BITS | pixels; merged labels keep 0 pixels. Returns the number of labels. */
-APART static int32_t measure_zones(work_t *w, const plan_t *p) {
-    int32_t labels, *parent = w->parent;
+/* The same with all pixels of a zone counted for one label; the others keep 0. */
+static int32_t measure_zones(work_t *w, const plan_t *p) {
+    int32_t *parent = w->parent;
     int64_t n_merged;
     uint32_t *size = w->zone_size;
     const uint32_t pixels_only = (1u << SIZE_BITS) - 1;
-    const int64_t pixels = label_pixels(w, p, &labels, &n_merged);
-    for (int64_t k = 0; k < pixels; k++) size[w->sequence[k]]++;
+    const int32_t labels = label_pixels(w, p, &n_merged);
     for (int64_t k = 0; k < n_merged; k++) {
         const int32_t a = w->merged[k];
         size[root_of(parent, a)] += size[a] & pixels_only;

@@ -16,12 +16,12 @@ work_t *work_new(void) { return aligned_zeros(sizeof(work_t)); }
 
 static void free_plan_part(work_t *w) {
     free(w->values); free(w->chosen); free(w->level); free(w->box); free(w->same); free(w->run_end); free(w->equal);
-    free(w->hit); free(w->fine); free(w->zone_size); free(w->label); free(w->parent); free(w->merged); free(w->sequence);
+    free(w->hit); free(w->fine); free(w->zone_size); free(w->label); free(w->parent); free(w->merged);
     free(w->list); free(w->k_log_k);
     w->values = w->chosen = w->k_log_k = NULL;
     w->level = w->box = w->same = w->run_end = w->equal = w->hit = NULL;
     w->fine = NULL; w->zone_size = NULL; w->list = NULL;
-    w->label = w->parent = w->merged = w->sequence = NULL;
+    w->label = w->parent = w->merged = NULL;
     w->n = w->size = 0;
     w->last_plan = 0;
 }
@@ -71,7 +71,6 @@ int work_fit(work_t *w, const plan_t *p) {
         ALLOCATE(label, size + SLACK);
         ALLOCATE(parent, n + SLACK);
         ALLOCATE(merged, n + SLACK);
-        ALLOCATE(sequence, n + SLACK);
         ALLOCATE(list, n + SLACK);
         ALLOCATE(k_log_k, 2 * n + 2);
         for (int64_t k = 2; k < 2 * n + 2; k++) w->k_log_k[k] = (double)k * log2((double)k);
