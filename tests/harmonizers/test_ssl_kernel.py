@@ -170,15 +170,15 @@ def test_a_too_small_image_is_named(file: Path) -> None:
         SslKernel(str(file)).transform(Image("s1", np.zeros((3, 40), np.float32), np.ones((3, 40), bool)))
 
 
-def test_the_digest_follows_the_kernels_not_the_path(file: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_follows_the_kernels_not_the_path(file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(file.read_bytes())
     other = export_kernels(
         tmp_path / "o.safetensors", WEIGHT * 2, BIAS, mean=0.25, std=0.5, provenance={}, licence="", synthetic=False
     )
-    one, same, different = (SslKernel(str(path)).digest() for path in (file, copy, other))
+    one, same, different = (SslKernel(str(path)).fingerprint() for path in (file, copy, other))
     assert one == same != different
-    assert SslKernel(str(file), "select", "1").digest() != one
+    assert SslKernel(str(file), "select", "1").fingerprint() != one
 
 
 # --- the control
