@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 
 from harmbench.errors import HarmbenchError, UsageError
@@ -24,6 +25,8 @@ def run_command(arguments: list[str]) -> int:
     """
     import os
 
+    # A warning is a line for the user, not a line of our source.
+    warnings.formatwarning = lambda message, *_args, **_more: f"harmbench: {message}\n"
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     as_json = "--json" in arguments

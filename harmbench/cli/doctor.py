@@ -36,8 +36,12 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
         if (needed := missing_requirements(spec))
     }
     parts = {k: v for _, given in registry.manager.call("provenance_facts") for k, v in dict(given).items()}
+    extras: list[str] = []
     problems = [f"not loaded: {f}" for f in registry.failures]
-    problems += [f"{who} needs {', '.join(needed)}, which is not installed" for who, needed in missing.items()]
+    for who, needed in missing.items():
+        # A requirement that names its own remedy is an extra that was left out, not something broken.
+        optional = all("(" in requirement for requirement in needed)
+        (extras if optional else problems).append(f"{who} needs {', '.join(needed)}, which is not installed")
     if versions["xgboost"] and versions["xgboost-cpu"]:
         problems.append("xgboost and xgboost-cpu are both installed and share one module: pip uninstall one of them")
     cache = cache_folder()
@@ -52,6 +56,7 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
         "parts": parts,
         "versions": versions,
         "plugins": [{"name": o.plugin, "from": str(o)} for o in registry.origins],
+        "extras": extras,
         "problems": problems,
         "details": [f.details for f in registry.manager.failures],
     }
@@ -65,6 +70,8 @@ def doctor(plugin: Plugins = None, json: Json = False) -> int:
     for name, version in versions.items():
         print(f"  {name:<18}{version or '(not installed)'}")
     print("plugins: " + ", ".join(f"{o.plugin} ({o})" for o in registry.origins))
+    for text in extras:
+        print(f"optional: {text}")
     for text in problems:
         print(f"PROBLEM: {text}")
     print("Nothing is wrong." if not problems else f"{len(problems)} problems.")

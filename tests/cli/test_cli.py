@@ -118,6 +118,17 @@ def test_doctor_reports_a_package_that_is_missing(capsys):
     assert any("needs a_module_that_is_not_there" in p for p in problems)
 
 
+def test_doctor_does_not_call_an_extra_that_was_left_out_a_problem(monkeypatch, capsys):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "radiomics" else real(name, *a))
+    assert run_command(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "optional: extractor pyradiomics needs radiomics (pip install 'harmbench[pyradiomics]')" in out
+    assert "Nothing is wrong." in out
+
+
 def test_doctor_is_content_with_what_ships(capsys):
     assert run_command(["doctor"]) == 0
     assert "Nothing is wrong." in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -286,6 +287,8 @@ def _chosen_engine() -> str:
 
 @cache
 def _warn_once(reason: str, instead: str) -> None:
+    if multiprocessing.current_process().name != "MainProcess":
+        return  # a worker: the process that started it has said so
     warnings.warn(
         f"fast2d: the compiled engine is not available ({reason}); {instead} computes the same features, hundreds of "
         "times slower.",
