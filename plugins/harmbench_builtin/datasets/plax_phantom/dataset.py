@@ -8,6 +8,7 @@ from typing import Any
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
 from harmbench.errors import DataError, UsageError
+from harmbench.run.keys import package_digest
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES
@@ -34,8 +35,8 @@ class PlaxPhantom:
         self.parameters = Parameters.of(parameters)
 
     def folder(self, cache: str) -> Path:
-        """Where the images of these parameters lie, in a cache folder."""
-        return Path(cache) / f"plax-phantom-{digest(self.parameters)[:16]}"
+        """Where the images of these parameters, made by this very code, lie in a cache folder."""
+        return Path(cache) / f"plax-phantom-{digest(self.parameters)[:16]}-{package_digest(__name__)[:8]}"
 
     def generate(self, folder: Path, n_jobs: int = 1, progress: ProgressFunction = no_progress) -> Path:
         """Write the images, masks and manifest into a new folder of the user's (`harmbench data generate`)."""
