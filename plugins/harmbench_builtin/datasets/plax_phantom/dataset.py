@@ -8,8 +8,8 @@ from typing import Any
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
 from harmbench.errors import DataError, UsageError
-from harmbench.run.keys import package_digest
 from harmbench.progress import ProgressFunction, no_progress
+from harmbench.run.keys import package_digest
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES
 from harmbench_builtin.datasets.plax_phantom.cohort import Parameters
