@@ -1,12 +1,14 @@
-"""The methods, controls and the canary that ship."""
+"""The methods, controls and the canary that ship: those of this folder, and the specs of each family beside it."""
 
 from __future__ import annotations
 
 from harmbench.specs import HarmonizerSpec
+from harmbench_builtin.harmonizers.combat.specs import COMBAT
+from harmbench_builtin.harmonizers.ssl_kernel.specs import KERNELS
 
 _HERE = "harmbench_builtin.harmonizers"
 
-HARMONIZERS = (
+NONE = (
     HarmonizerSpec(
         name="none",
         target=f"{_HERE}.none:Identity",
@@ -16,46 +18,9 @@ HARMONIZERS = (
         handles_unseen_manufacturer=True,
         fits=False,
     ),
-    HarmonizerSpec(
-        name="combat",
-        target=f"{_HERE}.combat.harmonizer:Combat",
-        version="1",
-        stage="feature",
-        summary="ComBat: empirical-Bayes location and scale per manufacturer, fitted on the training fold",
-        reference="10.1093/biostatistics/kxj037",
-        uses_manufacturer="fit+transform",
-        params={
-            "parametric": True,
-            "eb": True,
-            "mean_only": False,
-            "reference": "",
-            "covariates": "none",
-            "unseen": "error",
-        },
-    ),
-    HarmonizerSpec(
-        name="ssl-kernel",
-        target=f"{_HERE}.ssl_kernel.harmonizer:SslKernel",
-        version="1",
-        stage="image",
-        summary="Maps of the image under the stem kernels of a masked autoencoder (ConvNeXt-V2)",
-        reference="arXiv:2310.08897",
-        handles_unseen_manufacturer=True,
-        fits=False,
-        pretrained_on=("plax-phantom",),
-        params={"kernels": "fcmae-atto-phantom", "reduce": "concat", "select": ""},
-    ),
-    HarmonizerSpec(
-        name="random-kernel",
-        target=f"{_HERE}.ssl_kernel.harmonizer:RandomKernel",
-        version="1",
-        stage="image",
-        summary="Maps under random kernels of the same shape and norms: what any 4 x 4 filter would do",
-        role="control",
-        handles_unseen_manufacturer=True,
-        fits=False,
-        params={"like": "fcmae-atto-phantom", "seed": 0, "reduce": "concat", "select": ""},
-    ),
+)
+
+CONTROLS = (
     HarmonizerSpec(
         name="collapse",
         target=f"{_HERE}.controls:Collapse",
@@ -95,15 +60,6 @@ HARMONIZERS = (
         uses_manufacturer="fit+transform",
         params={"noise": 0.1},
     ),
-    HarmonizerSpec(
-        name="leaky-combat",
-        target=f"{_HERE}.combat.harmonizer:LeakyCombat",
-        version="1",
-        stage="feature",
-        summary="ComBat fitted on all rows with the label preserved: a leak that the audit must catch",
-        role="canary",
-        uses_manufacturer="fit+transform",
-        uses_label="fit",
-        inductive=False,
-    ),
 )
+
+HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *CONTROLS)
