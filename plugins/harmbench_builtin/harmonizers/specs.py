@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harmbench.specs import HarmonizerSpec
 from harmbench_builtin.harmonizers.combat.specs import COMBAT
+from harmbench_builtin.harmonizers.pretransform.specs import PRETRANSFORMS
 from harmbench_builtin.harmonizers.ssl_kernel.specs import KERNELS
 
 _HERE = "harmbench_builtin.harmonizers"
@@ -62,4 +63,4 @@ CONTROLS = (
     ),
 )
 
-HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *CONTROLS)
+HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *PRETRANSFORMS, *CONTROLS)
