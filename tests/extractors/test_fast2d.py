@@ -21,7 +21,7 @@ from harmbench_builtin.extractors.fast2d.extractor import Fast2d
 from harmbench_builtin.extractors.fast2d.names import SHAPE_NAMES, TEXTURE_NAMES
 from harmbench_builtin.extractors.fast2d.settings import Settings
 from harmbench_builtin.extractors.specs import EXTRACTORS
-from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 
 pyradiomics = pytest.importorskip("harmbench_builtin.extractors.pyradiomics", reason="PyRadiomics is not installed")
 SIZE = 40

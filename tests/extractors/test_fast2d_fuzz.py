@@ -18,7 +18,7 @@ from golden.cases import tolerance
 from harmbench_builtin.extractors.fast2d import engine
 from harmbench_builtin.extractors.fast2d.oracle.levels import discretise, offsets, pairs
 from harmbench_builtin.extractors.fast2d.settings import Settings
-from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bus-bra"
 pyradiomics = pytest.importorskip("golden.make_pyradiomics", reason="PyRadiomics is not installed")

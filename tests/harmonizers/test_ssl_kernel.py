@@ -18,7 +18,7 @@ from harmbench.data import Image, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.specs import HARMONIZERS
 from harmbench_builtin.harmonizers.ssl_kernel import registry
-from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 from harmbench_builtin.harmonizers.ssl_kernel.harmonizer import RandomKernel, SslKernel
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, load_kernels
 from harmbench_builtin.pretrain.export import export_kernels
@@ -141,7 +141,10 @@ def test_reductions_are_what_they_are_called(file: Path) -> None:
     assert mean.names == ("mean",) and np.allclose(mean.maps[0], maps.mean(0), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize(("select", "numbers"), [("3,0", [3, 0]), (" 1 , 2", [1, 2]), (4, [4]), ([0, 2], [0, 2])])
+@pytest.mark.parametrize(
+    ("select", "numbers"),
+    [("3,0", [3, 0]), (" 1 , 2", [1, 2]), (4, [4]), ([0, 2], [0, 2]), ("1-3", [1, 2, 3]), ("4,0-1", [4, 0, 1])],
+)
 def test_selected_maps_keep_their_kernels_names(file: Path, select: Any, numbers: list[int]) -> None:
     every, some = SslKernel(str(file)).transform(image()), SslKernel(str(file), "select", select).transform(image())
     assert some.names == tuple(f"k0{n}" for n in numbers)
@@ -158,6 +161,10 @@ def test_selected_maps_keep_their_kernels_names(file: Path, select: Any, numbers
         ("select", "1,x", "'x' is not"),
         ("select", "-1", "'-1' is not"),
         ("select", "2,2", "twice"),
+        ("select", "0-2,1", "twice"),
+        ("select", "0-5", "'0-5' is not"),
+        ("select", "3-1", "'3-1' is not"),
+        ("select", "1-", "'1-' is not"),
     ],
 )
 def test_a_wrong_reduction_says_what_is_allowed(file: Path, reduce: str, select: str, message: str) -> None:

@@ -24,7 +24,7 @@ from harmbench.data import Bools, Floats
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.extractors.fast2d.names import NAMES
 from harmbench_builtin.extractors.fast2d.settings import MAX_DISTANCE, Settings
-from harmbench_builtin.harmonizers.ssl_kernel.filter import padding
+from harmbench_builtin.harmonizers.filter_bank.filter import padding
 
 _engine: ModuleType | None
 try:
@@ -137,7 +137,7 @@ def extract_filtered(
 ) -> Floats:
     """The 93 features of an image correlated with each of K kernels; the filtered maps are never stored.
 
-    As `extract` of `ssl_kernel.filter.filter_bank`: stride 1, the border mirrored, an even kernel padded by one pixel
+    As `extract` of `filter_bank.filter.filter_bank`: stride 1, the border mirrored, an even kernel padded by one pixel
     fewer before than after. Sums are float64, tap after tap.
 
     Parameters

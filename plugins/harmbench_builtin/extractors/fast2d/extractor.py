@@ -21,7 +21,7 @@ from harmbench_builtin.extractors.fast2d import engine, oracle
 from harmbench_builtin.extractors.fast2d.checks import check_mask, check_values
 from harmbench_builtin.extractors.fast2d.names import NAMES, SHAPE_NAMES
 from harmbench_builtin.extractors.fast2d.settings import Settings
-from harmbench_builtin.harmonizers.ssl_kernel.filter import filter_bank
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 
 _PLANS = 32
 

@@ -1,6 +1,6 @@
 """A bank of linear filters over an image: what the first layer of a network does, at every pixel.
 
-The network moves its kernels in steps of 4 pixels; here they move by one, so that a map has the image's size and
+A network moves its kernels in steps of 4 pixels or more; here they move by one, so that a map has the image's size and
 the myocardium keeps its pixels. Sums are float64: rounding them to float32 (or to TF32, as a GPU may) moves texture
 features, because a value next to the border of a grey-level bin changes sides.
 """
@@ -14,6 +14,8 @@ from harmbench.data import Floats
 from harmbench.errors import DataError
 
 _BLOCK = 64
+_BYTES = 1 << 26
+"""Of the table of taps: 16 x 16 kernels over a photograph would otherwise take gigabytes."""
 
 
 def padding(size: int) -> tuple[int, int]:
@@ -58,18 +60,22 @@ def filter_bank(image: npt.ArrayLike, kernels: npt.ArrayLike, bias: npt.ArrayLik
         )
     padded = np.pad(pixels, (padding(h), padding(w)), mode="reflect")
     # One row per tap, so that the whole bank is one matrix product. BLAS adds the last few columns in another order
-    # than the rest; with a whole number of its blocks all pixels are treated alike.
-    size = rows * columns
+    # than the rest; with a whole number of its blocks all pixels are treated alike. So are all strips: the last one
+    # overlaps the one before it instead of being shorter.
+    strip = min(rows, max(1, _BYTES // (8 * (h * w + 1) * columns)))
+    size = strip * columns
     taps = np.zeros((h * w + 1, -(-size // _BLOCK) * _BLOCK))
-    windows = taps[:-1, :size].reshape(h, w, rows, columns)
-    for i in range(h):
-        for j in range(w):
-            windows[i, j] = padded[i : i + rows, j : j + columns]
+    windows = taps[:-1, :size].reshape(h, w, strip, columns)
     # The bias is the weight of a tap that is always 1: adding it afterwards would cost a pass over all maps.
     taps[-1] = 1.0
     weights = np.zeros((count, h * w + 1))
     weights[:, :-1] = bank.reshape(count, h * w)
     if bias is not None:
         weights[:, -1] = bias
-    maps = weights @ taps
-    return maps[:, :size].reshape(count, rows, columns)
+    maps = np.empty((count, rows, columns))
+    for start in (min(start, rows - strip) for start in range(0, rows, strip)):
+        for i in range(h):
+            for j in range(w):
+                windows[i, j] = padded[start + i : start + i + strip, j : j + columns]
+        maps[:, start : start + strip] = (weights @ taps)[:, :size].reshape(count, strip, columns)
+    return maps
