@@ -1,0 +1,158 @@
+"""What all harmonizers that filter with a bank of kernels share: which maps are kept, and how they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from harmbench.components import Context
+from harmbench.data import FilterBank, FilteredImage, Floats, Image, ImageSet
+from harmbench.errors import DataError, UsageError
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
+
+REDUCTIONS = ("concat", "l2", "mean", "select")
+Select = str | int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of K maps a method keeps, and what it calls them.
+
+    Parameters
+    ----------
+    reduce : {"concat", "l2", "mean", "select"}
+        "concat": all K maps side by side; "l2": one map, the magnitude sqrt(sum of squares over maps); "mean": one
+        map, the average over maps; "select": some maps.
+    numbers : tuple of int
+        The maps that are computed, from 0.
+    names : tuple of str
+        Of the maps that are returned: one for each number, or the reduction's name.
+    """
+
+    reduce: str
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether the maps are returned as the filter makes them."""
+        return self.reduce not in ("l2", "mean")
+
+    def reduced(self, maps: Floats) -> Floats:
+        """The maps to return (K or 1, H, W), from the maps of `numbers` (K, H, W)."""
+        if self.reduce == "l2":
+            return np.sqrt(np.einsum("khw,khw->hw", maps, maps))[None]
+        if self.reduce == "mean":
+            return maps.mean(axis=0, keepdims=True)
+        return maps
+
+
+def choose(method: str, names: Sequence[str], reduce: str, select: Select) -> Choice:
+    """Read the parameters `reduce` and `select` of a method.
+
+    Parameters
+    ----------
+    method : str
+        Named in messages.
+    names : sequence of str, length K
+        What the maps are called.
+    reduce : {"concat", "l2", "mean", "select"}
+    select : str, int or sequence of int
+        With `reduce="select"`, numbers from 0 and ranges, such as "0,3,7" or "0-15".
+
+    Raises
+    ------
+    UsageError
+        For an unknown reduction or a wrong `select`.
+    """
+    if reduce not in REDUCTIONS:
+        raise UsageError(f"{method}.reduce is '{reduce}'; it must be one of {', '.join(REDUCTIONS)}.")
+    chosen = _numbers(method, select, len(names))
+    if (reduce == "select") != bool(chosen):
+        raise UsageError(
+            f"{method}.reduce=select needs {method}.select, such as {method}.select=0,3,7."
+            if reduce == "select"
+            else f"{method}.select={select} is only used with {method}.reduce=select; here it is '{reduce}'."
+        )
+    numbers = chosen or tuple(range(len(names)))
+    return Choice(reduce, numbers, (reduce,) if reduce in ("l2", "mean") else tuple(names[n] for n in numbers))
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names for maps that have nothing but a number: k00, k01, ..."""
+    width = max(2, len(str(count - 1)))
+    return tuple(f"k{number:0{width}d}" for number in range(count))
+
+
+def _numbers(method: str, select: Select, count: int) -> tuple[int, ...]:
+    """The maps' numbers; the command line may hand over "0,3,7", "0-15", one number, or a list."""
+    parts = select.split(",") if isinstance(select, str) else [select] if isinstance(select, int) else list(select)
+    texts = [str(part).strip() for part in parts]
+    if texts in ([], [""]):
+        return ()
+    numbers: list[int] = []
+    wrong = ""
+    for text in texts:
+        first, _, last = text.partition("-")
+        ends = (first, last or first) if first.isdecimal() and (last or "-" not in text) else ("", "")
+        if not all(end.isdecimal() and int(end) < count for end in ends) or int(ends[0]) > int(ends[1]):
+            wrong = wrong or text
+            continue
+        numbers += range(int(ends[0]), int(ends[1]) + 1)
+    if wrong or len(set(numbers)) < len(numbers):
+        raise UsageError(
+            f"{method}.select={select!r} must be different numbers from 0 to {count - 1} with commas between them"
+            + (f"; '{wrong}' is not." if wrong else "; one is there twice.")
+        )
+    return tuple(numbers)
+
+
+class BankHarmonizer:
+    """An image as the maps of a filter bank. Whoever derives from this says what `bank` an image is filtered with.
+
+    The whole image is filtered and the mask is applied afterwards, by the extractor: masked first, the mask's edge
+    would dominate every kernel.
+    """
+
+    choice: Choice
+
+    def bank(self, image: Image) -> FilterBank:
+        """The pixels as the filter sees them, and the chosen kernels."""
+        raise NotImplementedError
+
+    def respond(self, maps: Floats) -> Floats:
+        """What becomes of the filtered maps, pixel by pixel, before they are reduced; nothing, unless overridden."""
+        return maps
+
+    def fit(self, images: ImageSet, context: Context) -> Self:
+        """Nothing is learnt here: the kernels are fixed."""
+        return self
+
+    def transform(self, image: Image) -> FilteredImage:
+        """The maps of one image.
+
+        Returns
+        -------
+        FilteredImage
+            Maps float64 (K, H, W), or (1, H, W) for "l2" and "mean".
+
+        Raises
+        ------
+        DataError
+            When the image is smaller than a kernel.
+        """
+        bank = self.bank(image)
+        try:
+            maps = filter_bank(bank.pixels, bank.kernels, bank.bias)
+        except DataError as error:
+            raise DataError(f"sample '{image.sample}': {error.problem}", remedy=error.remedy) from error
+        maps = self.choice.reduced(self.respond(maps))
+        return FilteredImage(image.sample, maps, self.choice.names, image.mask, image.spacing)
+
+    def linear(self, image: Image) -> FilterBank | None:
+        """The filter itself instead of its maps, where the maps are left as they are."""
+        plain = type(self).respond is BankHarmonizer.respond
+        return self.bank(image) if plain and self.choice.keeps_maps else None
