@@ -59,15 +59,48 @@ class EvaluationContext(Context):
 
 
 class FeatureHarmonizer(Protocol):
-    """Works on feature tables; `fit` learns from training rows, `transform` applies to any rows."""
+    """Works on feature tables; `fit` learns from training rows, `transform` applies to any rows.
+
+    A method may also have `report()`, which gives columns (equally long sequences by name) that tell what the last
+    `fit` found: what it chose, say. They are kept in the run folder as `report-<method>.parquet`, a column `fold` in
+    front.
+    """
 
     def fit(self, table: FeatureTable, context: Context) -> FeatureHarmonizer: ...
 
     def transform(self, table: FeatureTable) -> FeatureTable: ...
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """What of an image set a component was trained on before the run (see `ImageHarmonizer`).
+
+    Parameters
+    ----------
+    source : str
+        What it was trained on, in words; "" when nobody wrote it down.
+    patients : tuple of str
+        Patients of the set that it has seen, by their name or by an image of theirs.
+    images : tuple of str
+        Samples of the set whose very image it has seen.
+    listed : bool
+        False: what it was trained on is not listed, so that nothing can be said.
+    """
+
+    source: str = ""
+    patients: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    listed: bool = True
+
+
 class ImageHarmonizer(Protocol):
-    """Works on images; one image in, K maps out."""
+    """Works on images; one image in, K maps out.
+
+    A class (of either stage) that comes with weights may also have ``trained_on(images: ImageSet) -> Overlap | None``:
+    which patients and images of the set shaped those weights, or None when none could. The runner asks it about the
+    images of all patients that any test fold holds (labels removed), writes the answer into the record, and ranks no
+    method whose test patients were trained on. `harmbench.seen` has the ids that make the question answerable.
+    """
 
     def fit(self, images: ImageSet, context: Context) -> ImageHarmonizer: ...
 

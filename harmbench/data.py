@@ -164,6 +164,9 @@ class ImageSet:
         What messages call the file that lists the samples; "" where there is none.
     rows : tuple of int
         The row of that file in which each sample stands (the header is row 1); () where there is none.
+    patient_scope : str
+        Sets of one scope call the same patient by the same name, others do not ("" stands for the set's `name`).
+        Asked when a method was pretrained on patients of its own.
     """
 
     name: str
@@ -174,6 +177,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     file: str = ""
     rows: tuple[int, ...] = ()
+    patient_scope: str = ""
 
     def __post_init__(self) -> None:
         if self.rows and len(self.rows) != len(self.samples):
@@ -303,6 +307,26 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
         covariates={k: np.concatenate([t.covariates[k] for t in tables]) for k in first.covariates},
         pair=np.concatenate(pairs) if len(pairs) == len(tables) else None,
     )
+
+
+def union(tables: Sequence[FeatureTable], order: Sequence[str]) -> FeatureTable:
+    """Rows of tables that hold some of the same features each, one after the other; NaN where a table lacks a feature.
+
+    Parameters
+    ----------
+    tables : sequence of FeatureTable
+    order : sequence of str
+        All features there may be; the result has those that some table holds, in this order.
+    """
+    there = {name for table in tables for name in table.features}
+    names = tuple(name for name in order if name in there)
+    place = {name: j for j, name in enumerate(names)}
+    padded = []
+    for table in tables:
+        values = np.full((len(table), len(names)), np.nan)
+        values[:, [place[name] for name in table.features]] = table.values
+        padded.append(replace(table, values=values, features=names))
+    return concatenate(padded)
 
 
 def map_of(feature: str) -> str:

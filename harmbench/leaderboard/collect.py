@@ -13,6 +13,7 @@ import numpy as np
 from harmbench import __version__
 from harmbench.data import Floats
 from harmbench.errors import DataError, UsageError
+from harmbench.leaderboard import pretraining
 from harmbench.leaderboard.model import Board, Definition, Figure, Row, Section
 from harmbench.results import MetricValue
 from harmbench.run.provenance import now
@@ -138,6 +139,7 @@ def _row(
         stages=first["stages"],
         audit={k: any(r["audit"].get(k) for r in records) for k in first["audit"]},
         not_applicable=first["not_applicable"],
+        pretraining=pretraining.worst([r.get("pretraining", []) for r in records]),
     )
     if bad:
         row.section = "not run"
@@ -164,6 +166,8 @@ def _row(
         row.section, row.reason = "not ranked", "transductive: fitted on all rows at once"
     elif row.audit.get("label_leak"):
         row.section, row.reason = "not ranked", "leaks: test rows depend on the labels of test rows"
+    elif seen := pretraining.leak(row):
+        row.section, row.reason = "not ranked", seen
     elif row.audit.get("row_dependent"):
         row.section, row.reason = "not ranked", "declared inductive, but a test row depends on the other test rows"
     if not first["inductive"]:
@@ -174,8 +178,7 @@ def _row(
         row.flags.append("leak caught")
     if plan["data"].get("confounded"):
         row.flags.append("confounded")
-    if any(plan["dataset"]["name"] in stage["pretrained_on"] for stage in first["stages"]):
-        row.flags.append(f"pretrained on {plan['dataset']['name']}")
+    row.flags += pretraining.flags(row, plan["dataset"]["name"])
     return row, values
 
 
@@ -293,4 +296,4 @@ def _warnings(rows: Sequence[Row], plan: Mapping[str, Any]) -> list[str]:
     for row in rows:
         if row.role == "method" and row.audit.get("label_leak"):
             found.append(f"'{row.method}' leaks: its test rows depend on the labels of test rows.")
-    return found
+    return found + pretraining.notes(rows)

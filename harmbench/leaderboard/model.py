@@ -47,6 +47,9 @@ class Row(_Model):
     seconds: float = 0.0
     stages: list[dict[str, Any]] = Field(default_factory=list)
     audit: dict[str, bool] = Field(default_factory=dict)
+    pretraining: list[dict[str, Any]] = Field(
+        default_factory=list, description="stages with weights: what they were trained on, test patients seen"
+    )
     not_applicable: dict[str, str] = Field(default_factory=dict)
 
 

@@ -24,6 +24,7 @@ from harmbench.run.execute import FoldTables, Job, Outcome, failure
 from harmbench.run.images import Extracted, extract, feature_table
 from harmbench.run.keys import digest
 from harmbench.run.plan import Plan
+from harmbench.run.pretraining import PretrainingCheck
 from harmbench.run.provenance import environment, now
 from harmbench.run.schedule import run_jobs
 from harmbench.run.store import SCHEMA, RunFolder
@@ -196,7 +197,9 @@ def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan)
     }
 
 
-def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> dict[str, Any]:
+def _facts(
+    cell_method: Method, plan: Plan, repeat: int, registry: Registry, pretraining: PretrainingCheck
+) -> dict[str, Any]:
     stages = [
         {
             "name": s.spec.name,
@@ -214,6 +217,7 @@ def _facts(cell_method: Method, plan: Plan, repeat: int, registry: Registry) -> 
         "inductive": cell_method.inductive,
         "uses_label": cell_method.uses_label,
         "stages": stages,
+        "pretraining": pretraining.of(cell_method, repeat),
         "repeat": repeat,
         "seed": plan.seed,
         "finished": now(),
@@ -245,10 +249,11 @@ def _run_cells(
     open_cells = [c for c in plan.cells if done.get(c.key, {}).get("status") not in settled]
     summary.kept = len(plan.cells) - len(open_cells)
     by_key = {c.key: c for c in plan.cells}
+    pretraining = PretrainingCheck(images, folds)
 
     def keep(outcome: Outcome) -> None:
         cell = by_key[outcome.key]
-        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry), revision)
+        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry, pretraining), revision)
         summary.ran += 1
         for _ in registry.manager.call("on_cell_finished", record=record):
             pass
