@@ -153,7 +153,7 @@ def parse_method(text: str, registry: Registry, settings: Mapping[str, Mapping[s
         name, brackets = match[1], match[2]
         spec: HarmonizerSpec = registry.harmonizers.get(name)
         given = dict((settings or {}).get(name, {}))
-        for part in _split_parameters(brackets or ""):
+        for part in split_parameters(brackets or ""):
             key, equals, value = part.partition("=")
             if not equals:
                 raise UsageError(f"In method {text!r}: '{part}' must read parameter=value.")
@@ -171,6 +171,6 @@ def parse_method(text: str, registry: Registry, settings: Mapping[str, Mapping[s
     return Method(images[0] if images else None, tuple(s for s in stages if s.spec.stage == "feature"))
 
 
-def _split_parameters(text: str) -> Iterable[str]:
+def split_parameters(text: str) -> Iterable[str]:
     """Split at commas that start a new `name=`; a value may hold commas itself (`select=0,3,7`)."""
     return (part.strip() for part in re.split(r",(?=\s*\w+\s*=)", text) if part.strip())

@@ -6,7 +6,6 @@ a plugin that breaks is reported with its distribution and its error, and everyt
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -24,22 +23,10 @@ import pluggy
 
 from harmbench import hookspecs
 from harmbench.errors import PluginError, UsageError, suggestion
+from harmbench.plugin_files import GROUP, Origin, load_files, load_given, read_source_folder
 from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec, Spec
 
-GROUP = "harmbench"
 BUILTIN = "harmbench_builtin.plugin"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin came from."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".strip()
 
 
 @dataclass(frozen=True)
@@ -53,6 +40,20 @@ class PluginFailure:
     def __str__(self) -> str:
         return f"plugin '{self.origin.plugin}' of {self.origin}: {self.error}"
 
+
+__all__ = [
+    "BUILTIN",
+    "GROUP",
+    "Catalogue",
+    "Origin",
+    "PluginFailure",
+    "PluginManager",
+    "Registry",
+    "build_registry",
+    "load_files",
+    "load_plugins",
+    "missing_requirements",
+]
 
 S = TypeVar("S", bound=Spec)
 
@@ -110,6 +111,12 @@ class PluginManager(pluggy.PluginManager):
         self.add_hookspecs(hookspecs)
         self.origins: dict[int, Origin] = {}
         self.failures: list[PluginFailure] = []
+        self.given: list[Origin] = []
+        """The plugins that the user named by their path."""
+
+    def plugin_of(self, origin: Origin) -> Any:
+        """The module of a plugin, None where it is not registered."""
+        return self.get_plugin(f"{origin.distribution}:{origin.plugin}")
 
     def add(self, origin: Origin, load: Callable[[], Any]) -> None:
         """Import and register one plugin; whatever it raises becomes a `PluginFailure`."""
@@ -148,37 +155,8 @@ class PluginManager(pluggy.PluginManager):
             yield origin, result
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a loose plugin file under its stem, so that its targets can be found by name."""
-    path = path.resolve()
-    if not path.is_file():
-        raise UsageError(f"--plugin {path}: there is no such file.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"--plugin {path}: not a Python file.")
-    present = sys.modules.get(path.stem)
-    if present is not None:
-        if Path(getattr(present, "__file__", None) or "").resolve() == path:
-            return present
-        raise UsageError(f"--plugin {path}: a module named '{path.stem}' is loaded already; rename the file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[path.stem]
-        raise
-    return module
-
-
 def _itself(module: ModuleType) -> ModuleType:
     return module
-
-
-def load_files(files: Iterable[str]) -> None:
-    """Import loose plugin files in a worker process, so that their targets can be found there."""
-    for file in files:
-        _import_file(Path(file))
 
 
 def _import_builtin() -> ModuleType:
@@ -194,12 +172,13 @@ def _import_builtin() -> ModuleType:
 
 
 def load_plugins(files: Iterable[str | os.PathLike[str]] = ()) -> PluginManager:
-    """Load the built-ins, every installed entry point of group `harmbench`, then loose files.
+    """Load the built-ins, every installed entry point of group `harmbench`, then what was named.
 
     Parameters
     ----------
     files : paths
-        Loose plugin files (`--plugin file.py`).
+        Loose plugin files and source folders of packages (`--plugin file.py`, `--plugin folder`). A package that is
+        installed too is loaded from the folder.
 
     Notes
     -----
@@ -209,22 +188,26 @@ def load_plugins(files: Iterable[str | os.PathLike[str]] = ()) -> PluginManager:
     from harmbench import __version__
 
     manager = PluginManager()
+    paths = [Path(file) for file in files]
+    named = {value for file in paths if file.is_dir() for _, value in read_source_folder(file).entries}
     manager.add(Origin("builtin", "harmbench", __version__), _import_builtin)
     wanted = os.environ.get("HARMBENCH_PLUGINS")
     chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
         if entry.value == BUILTIN or (chosen is not None and entry.name not in chosen):
             continue
+        if entry.value in named:
+            continue
         distribution = entry.dist
         name, version = (distribution.name, distribution.version) if distribution else ("unknown distribution", "")
         manager.add(Origin(entry.name, name, version), entry.load)
-    for file in files:
-        path = Path(file)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
-        module = _import_file(path)  # the user named it: its errors are shown, not collected
-        manager.add(Origin(path.stem, f"unpackaged file {path.name}", digest), partial(_itself, module))
-        if manager.failures and manager.failures[-1].origin.plugin == path.stem:
-            raise PluginError(str(manager.failures[-1]))
+    for path in paths:
+        for origin, module in load_given(path):
+            before = len(manager.failures)
+            manager.add(origin, partial(_itself, module))
+            if len(manager.failures) > before:
+                raise PluginError(str(manager.failures[-1]))
+            manager.given.append(origin)
     return manager
 
 
@@ -260,6 +243,7 @@ class Registry:
 
 def build_registry(files: Iterable[str | os.PathLike[str]] = ()) -> Registry:
     """Load all plugins and collect what they register."""
+    files = tuple(files)
     manager = load_plugins(files)
     kinds: tuple[tuple[str, str, type], ...] = (
         ("method", "register_harmonizers", HarmonizerSpec),
