@@ -12,6 +12,7 @@ from harmbench.data import Image, ImageSet, Sample
 from harmbench.errors import DataError
 from harmbench_builtin.pretrain import data
 from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.sector import find_sector
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -61,7 +62,7 @@ def test_the_sector_is_where_something_is_seen_within_4_pixels() -> None:
     pixels[30, 40] = 90
     expected = np.zeros((64, 64), bool)
     expected[26:35, 36:45] = True
-    assert np.array_equal(data.find_sector(pixels), expected)
+    assert np.array_equal(find_sector(pixels), expected)
 
 
 def test_a_folder_gives_its_images_in_order_and_names_what_it_left_out(tmp_path: Path) -> None:

@@ -22,13 +22,11 @@ from harmbench.data import Bools, ImageSet
 from harmbench.errors import DataError, HarmbenchError
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.pretrain.model import CELL
+from harmbench_builtin.sector import find_sector
 
 Bytes = npt.NDArray[np.uint8]
 SIZE = 224
 FOLDER_TYPES = (".png", ".jpg", ".jpeg")
-_SEEN = 8
-"""Grey levels below this are taken for background or compression noise."""
-_NEIGHBOURHOOD = 9
 
 
 @dataclass(frozen=True)
@@ -234,14 +232,3 @@ def to_square(pixels: npt.NDArray[Any], size: int) -> Bytes:
     top, left = (size - shape[0]) // 2, (size - shape[1]) // 2
     square[top : top + shape[0], left : left + shape[1]] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
     return square
-
-
-def find_sector(pixels: Bytes) -> Bools:
-    """Where an image shows something: within 4 pixels of a grey level of at least 8.
-
-    A guess, for images whose sector is not known: a large echo-free region inside it counts as background, which
-    does no harm here, because there would be nothing to reconstruct.
-    """
-    tensor = torch.from_numpy(pixels.astype(np.float32))[None, None]
-    highest = F.max_pool2d(tensor, _NEIGHBOURHOOD, stride=1, padding=_NEIGHBOURHOOD // 2)
-    return (highest[0, 0] >= _SEEN).numpy()
