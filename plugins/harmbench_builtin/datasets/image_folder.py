@@ -15,6 +15,7 @@ from harmbench.errors import DataError, UsageError, suggestion
 from harmbench.problems import VALIDATE, Problems
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.manifest import EXAMPLE, inspect_manifest
+from harmbench_builtin.datasets.plax_phantom.folder import scope_of_folder
 
 MANIFEST = "manifest.csv"
 SYNTHETIC = "SYNTHETIC.txt"
@@ -72,6 +73,7 @@ class ImageFolder:
             notes=(*manifest.notes, *notes),
             file=manifest.file,
             rows=rows,
+            patient_scope=scope_of_folder(path.parent),
         )
         problems.raise_any(f"{VALIDATE} --data {shlex.quote(str(context.data))}", images, partial)
         return images

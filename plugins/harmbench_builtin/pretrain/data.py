@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from harmbench.data import Bools, ImageSet
 from harmbench.errors import DataError, HarmbenchError
 from harmbench.progress import ProgressFunction, no_progress
+from harmbench.seen import Seen, as_ids, content_id, patient_id, scope_of
 from harmbench_builtin.pretrain.model import CELL
 from harmbench_builtin.sector import find_sector
 
@@ -47,6 +48,9 @@ class PretrainingImages:
         Images that were left out, and why.
     origin : mapping
         Further facts for the model card (seed, generator).
+    patient_ids, content_ids : tuple of bytes, length N or 0
+        Hashed (`harmbench.seen`), 8 bytes each, of the images as they were read; a patient that is not known has b"".
+        An exported kernel file lists them, so that a run can tell whether its test patients were among them.
     """
 
     name: str
@@ -57,8 +61,13 @@ class PretrainingImages:
     licence: str = "that of the images; ask whoever published them"
     skipped: tuple[tuple[str, str], ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
+    patient_ids: tuple[bytes, ...] = ()
+    content_ids: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, ids in (("patient_ids", self.patient_ids), ("content_ids", self.content_ids)):
+            if len(ids) not in (0, len(self.pixels)):
+                raise ValueError(f"{len(self.pixels)} images have {len(ids)} {name}")
         if self.pixels.shape != self.sector.shape or self.pixels.ndim != 3 or len(self.ids) != len(self.pixels):
             raise ValueError(
                 f"pixels {self.pixels.shape}, sector {self.sector.shape} and {len(self.ids)} ids do not fit together"
@@ -93,6 +102,10 @@ class PretrainingImages:
         hasher.update(np.packbits(self.sector).data)
         return hasher.hexdigest()
 
+    def seen(self) -> Seen:
+        """The ids of what is trained on, each once."""
+        return Seen(as_ids(filter(None, self.patient_ids)), as_ids(self.content_ids))
+
     def ids_digest(self) -> str:
         """A hash of the ids, whatever their order."""
         return hashlib.sha256("\n".join(sorted(self.ids)).encode()).hexdigest()
@@ -120,6 +133,9 @@ def from_phantom(
         synthetic=True,
         licence="Apache-2.0",
         origin={"generator": "plax_phantom.generate.virtual_scanner_images", "seed": seed, "count": count},
+        # A scope of its own: these hearts are drawn from another stream of random numbers than those of any cohort.
+        patient_ids=tuple(patient_id(f"plax-phantom virtual-scanners seed {seed}", f"heart-{i}") for i in range(count)),
+        content_ids=tuple(map(content_id, pixels)),
     )
 
 
@@ -127,7 +143,10 @@ def from_image_set(
     images: ImageSet, *, size: int = SIZE, progress: ProgressFunction = no_progress
 ) -> PretrainingImages:
     """The images of a data set, labels and masks unused. What cannot be read is left out and named."""
-    readers = ((s.id, lambda i=i: images.read(i).pixels) for i, s in enumerate(images.samples))
+    scope = scope_of(images)
+    readers = (
+        (s.id, patient_id(scope, s.patient), lambda i=i: images.read(i).pixels) for i, s in enumerate(images.samples)
+    )
     return _collected(
         readers,
         len(images),
@@ -145,22 +164,25 @@ def from_folder(folder: str | Path, *, size: int = SIZE, progress: ProgressFunct
     if not folder.is_dir():
         raise DataError("there is no such folder.", file=folder, remedy="Give a folder of PNG or JPEG images.")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FOLDER_TYPES and path.is_file())
-    readers = ((path.relative_to(folder).as_posix(), lambda path=path: _read_file(path)) for path in files)
+    readers = ((path.relative_to(folder).as_posix(), b"", lambda path=path: _read_file(path)) for path in files)
     return _collected(readers, len(files), folder.name, size, progress, synthetic=False, source=str(folder))
 
 
 def _read_file(path: Path) -> npt.NDArray[Any]:
     from PIL import Image as Picture
 
+    from harmbench_builtin.datasets.pixels import luma
+
     with Picture.open(path) as picture:
-        # Sixteen-bit grey has modes of its own, which convert("L") would clip to white.
-        return np.asarray(
-            picture if picture.mode in ("L", "I", "F") or picture.mode[:2] == "I;" else picture.convert("L")
-        )
+        # Sixteen-bit grey has modes of its own, which a conversion would clip to white.
+        if picture.mode in ("L", "I", "F") or picture.mode[:2] == "I;":
+            return np.asarray(picture)
+        # Colour becomes grey as it does in a run, so that the run recognises the image.
+        return luma(np.asarray(picture.convert("RGB")))
 
 
 def _collected(
-    readers: Iterable[tuple[str, Callable[[], npt.NDArray[Any]]]],
+    readers: Iterable[tuple[str, bytes, Callable[[], npt.NDArray[Any]]]],
     total: int,
     name: str,
     size: int,
@@ -172,16 +194,21 @@ def _collected(
     pixels: list[Bytes] = []
     sectors: list[Bools] = []
     ids: list[str] = []
+    patients: list[bytes] = []
+    contents: list[bytes] = []
     skipped: list[tuple[str, str]] = []
-    for done, (id_, read) in enumerate(readers, 1):
+    for done, (id_, patient, read) in enumerate(readers, 1):
         try:
-            square = to_square(read(), size)
+            grey = read()
+            square = to_square(grey, size)
             sector = find_sector(square)
             if not sector.any() or square[sector].min() == square[sector].max():
                 raise DataError("the image is black or of one grey level throughout.")
             pixels.append(square)
             sectors.append(sector)
             ids.append(id_)
+            patients.append(patient)
+            contents.append(content_id(grey))
         except (HarmbenchError, OSError, ValueError, SyntaxError) as error:
             # One bad file among thousands must not cost the training; it is counted and named in the result.
             skipped.append((id_, str(error)))
@@ -197,7 +224,14 @@ def _collected(
             remedy=f"Needed: {', '.join(FOLDER_TYPES)} files or a data set, at least {CELL} pixels a side, not black.",
         )
     return PretrainingImages(
-        name, np.stack(pixels), np.stack(sectors), tuple(ids), synthetic=synthetic, skipped=tuple(skipped)
+        name,
+        np.stack(pixels),
+        np.stack(sectors),
+        tuple(ids),
+        synthetic=synthetic,
+        skipped=tuple(skipped),
+        patient_ids=tuple(patients),
+        content_ids=tuple(contents),
     )
 
 

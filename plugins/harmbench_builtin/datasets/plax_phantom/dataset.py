@@ -13,7 +13,7 @@ from harmbench.run.keys import package_digest
 from harmbench_builtin.datasets.files import FileReader
 from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES
 from harmbench_builtin.datasets.plax_phantom.cohort import Parameters
-from harmbench_builtin.datasets.plax_phantom.folder import read_folder, remove_damaged
+from harmbench_builtin.datasets.plax_phantom.folder import patient_scope, read_folder, remove_damaged
 from harmbench_builtin.datasets.plax_phantom.generate import NOTES, digest, generate
 
 
@@ -76,4 +76,5 @@ class PlaxPhantom:
             classes=CLASSES,
             synthetic=True,
             notes=NOTES,
+            patient_scope=patient_scope(self.parameters.seed),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from harmbench.errors import DataError
 from harmbench_builtin.datasets.manifest import read_manifest
 
 IMAGES, MASKS, MANIFEST, SYNTHETIC = "images", "masks", "manifest.csv", "SYNTHETIC.txt"
+PARAMETERS, GENERATOR = "parameters.json", "plax-phantom"
 
 _STALE_SECONDS = 24 * 3600
 _TEMPORARY = ".part"
@@ -67,6 +69,20 @@ def read_folder(folder: Path) -> tuple[Sample, ...] | None:
     samples = read_manifest(folder / MANIFEST).samples
     there = {f"{part}/{entry.name}" for part in (IMAGES, MASKS) for entry in _entries(folder / part)}
     return samples if all(s.image in there and s.mask in there for s in samples) else None
+
+
+def patient_scope(seed: int) -> str:
+    """Where names of hearts are unique: within a seed, whatever the other parameters (they change how it looks)."""
+    return f"plax-phantom seed {seed}"
+
+
+def scope_of_folder(folder: Path) -> str:
+    """The same of a folder that `generate` wrote; "" for any other folder."""
+    try:
+        record = json.loads((folder / PARAMETERS).read_text(encoding="utf-8"))
+        return patient_scope(record["parameters"]["seed"]) if record["generator"] == GENERATOR else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def remove_damaged(folder: Path) -> None:

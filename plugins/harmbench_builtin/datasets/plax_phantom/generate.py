@@ -15,7 +15,15 @@ from PIL import Image as Picture
 
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.plax_phantom.cohort import Member, Parameters, cohort
-from harmbench_builtin.datasets.plax_phantom.folder import IMAGES, MANIFEST, MASKS, SYNTHETIC, new_folder
+from harmbench_builtin.datasets.plax_phantom.folder import (
+    GENERATOR,
+    IMAGES,
+    MANIFEST,
+    MASKS,
+    PARAMETERS,
+    SYNTHETIC,
+    new_folder,
+)
 from harmbench_builtin.datasets.plax_phantom.render import HeartImages, Rendering, render, spread
 from harmbench_builtin.datasets.plax_phantom.virtual import virtual_scanner_images
 
@@ -110,8 +118,8 @@ def generate(
             writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        record = {"generator": "plax-phantom", "version": GENERATOR_VERSION, "parameters": parameters.as_dict()}
-        (work / "parameters.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        record = {"generator": GENERATOR, "version": GENERATOR_VERSION, "parameters": parameters.as_dict()}
+        (work / PARAMETERS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         (work / SYNTHETIC).write_text("\n\n".join((*NOTES, _HOW)) + "\n", encoding="utf-8")
     return target
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from harmbench.data import FilterBank, Image
+from harmbench.components import Overlap
+from harmbench.data import FilterBank, Image, ImageSet
 from harmbench.seeding import rng
 from harmbench_builtin.harmonizers.filter_bank.bank import BankHarmonizer, Select, choose, numbered
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import Kernels, load_kernels
@@ -19,7 +20,8 @@ class SslKernel(BankHarmonizer):
     Parameters
     ----------
     kernels : str
-        A name that ships, or the path of a `.safetensors` file made by `harmbench pretrain`.
+        A name that ships, or the path of a `.safetensors` file made by `harmbench pretrain` or `harmbench kernels
+        import`.
     reduce : {"concat", "l2", "mean", "select"}
         "concat": all K maps, named k00, k01, ...; "l2": one map, the magnitude sqrt(sum of squares over maps);
         "mean": one map, the average over maps; "select": the maps given by `select`.
@@ -60,6 +62,10 @@ class SslKernel(BankHarmonizer):
         data = self.kernels.provenance.get("data", {})
         return (str(data["name"]),) if data.get("name") else ()
 
+    def trained_on(self, images: ImageSet) -> Overlap | None:
+        """Which patients and images of a set the kernels were trained on, as far as their file lists ids."""
+        return self.kernels.seen.overlap(images, ", ".join(self.pretrained_on))
+
 
 class RandomKernel(SslKernel):
     """The control: kernels of normal random numbers, each with the norm and the bias of the learnt one it replaces.
@@ -88,3 +94,7 @@ class RandomKernel(SslKernel):
         norms = np.linalg.norm(learnt.weight, axis=(1, 2), keepdims=True)
         weight = drawn * (norms / np.linalg.norm(drawn, axis=(1, 2), keepdims=True))
         self._setup("random-kernel", replace(learnt, weight=weight, provenance={}, synthetic=False), reduce, select)
+
+    def trained_on(self, images: ImageSet) -> Overlap | None:
+        """None: random numbers were not trained on anything."""
+        return None

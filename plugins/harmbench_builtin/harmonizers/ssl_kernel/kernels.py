@@ -1,4 +1,8 @@
-"""Kernel files: `*.safetensors` with `stem.weight` (K, 1, h, w), `stem.bias` (K) and what is known of their origin."""
+"""Kernel files: `*.safetensors` with `stem.weight` (K, 1, h, w), `stem.bias` (K) and what is known of their origin.
+
+What the kernels were trained on may be listed as hashed ids (`harmbench.seen`): `trained_on.patients` and
+`trained_on.images`, uint8 (n, 8). A run looks its test patients up in them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,15 @@ import numpy as np
 
 from harmbench.data import Floats
 from harmbench.errors import DataError
+from harmbench.seen import Seen
 
 FORMAT = "harmbench-kernels"
 FORMAT_VERSION = 1
-_REMEDY = "Make one with 'harmbench pretrain', or name kernels that ship ('harmbench info ssl-kernel')."
+_REMEDY = (
+    "Make one with 'harmbench pretrain' or 'harmbench kernels import', or name kernels that ship "
+    "('harmbench kernels list')."
+)
+PATIENTS, IMAGES = "trained_on.patients", "trained_on.images"
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Kernels:
     licence : str
     synthetic : bool
         Trained on simulated images only.
+    seen : Seen
+        Ids of the patients and images they were trained on; empty where the file lists none.
     """
 
     weight: Floats
@@ -43,6 +54,7 @@ class Kernels:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     synthetic: bool = False
+    seen: Seen = field(default_factory=Seen)
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -74,7 +86,8 @@ def load_kernels(path: str | Path) -> Kernels:
     try:
         with safe_open(path, framework="numpy") as content:
             metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys() if name.startswith("stem.")}  # noqa: SIM118 - not a dict
+            known = ("stem.weight", "stem.bias", PATIENTS, IMAGES)
+            tensors = {name: content.get_tensor(name) for name in content.keys() if name in known}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, TypeError) as error:
         raise DataError(f"this is not a safetensors file ({error}).", file=path, remedy=_REMEDY) from error
     return _checked(path, metadata, tensors)
@@ -110,6 +123,12 @@ def _checked(path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Any]
         raise wrong(f"the metadata about preprocessing or provenance cannot be read ({error!r}).") from error
     if not np.isfinite(mean) or not np.isfinite(std) or std <= 0:
         raise wrong(f"preprocessing has mean {mean} and std {std}; std must be above 0.")
+    try:
+        seen = Seen(
+            **{name: tensors[key] for name, key in (("patients", PATIENTS), ("images", IMAGES)) if key in tensors}
+        )
+    except ValueError as error:
+        raise wrong(f"the list of what the kernels were trained on is damaged: {error}.") from error
     return Kernels(
         weight=weight[:, 0],
         bias=bias,
@@ -118,4 +137,5 @@ def _checked(path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Any]
         provenance=provenance,
         licence=metadata.get("licence", ""),
         synthetic=metadata.get("synthetic") == "true",
+        seen=seen,
     )
