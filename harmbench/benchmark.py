@@ -39,6 +39,9 @@ class Methods(_Model):
     default: list[str] = Field(default_factory=list, description="run when no --method is given")
     reference: list[str] = Field(default_factory=lambda: ["none"], description="always run")
     controls: list[str] = Field(default_factory=list, description="always run, never ranked")
+    pre_transforms: list[str] = Field(
+        default_factory=list, description="each stands before the feature stages of every method; `none`: without"
+    )
 
 
 class Ranking(_Model):

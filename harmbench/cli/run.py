@@ -22,6 +22,13 @@ def run(
         list[str] | None,
         typer.Option("--method", "-m", help="Such as combat, ssl-kernel[reduce=l2], ssl-kernel+combat (repeatable)."),
     ] = None,
+    pre_transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pre-transform",
+            help="Such as none,signed-log,yeo-johnson,rank-gauss: each before the feature stages of every method.",
+        ),
+    ] = None,
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Name, or path of a .toml file.")] = "",
     data: Annotated[str, typer.Option("--data", "-d", help="Your manifest CSV, or the data set's folder.")] = "",
     setting: Annotated[
@@ -70,6 +77,7 @@ def run(
         seed,
         extractor or None,
         controls,
+        pre_transform or (),
     )
     if dry_run:
         return _list_plan(plan, json)

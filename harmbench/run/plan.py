@@ -10,6 +10,7 @@ from harmbench.benchmark import SECTIONS, Benchmark
 from harmbench.errors import UsageError, suggestion
 from harmbench.methods import Component, Method, component, parse_method
 from harmbench.plugins import Registry
+from harmbench.run.axes import multiply, read_axis
 from harmbench.run.keys import core_code, digest, package_code
 
 
@@ -86,6 +87,7 @@ def make_plan(
     seed: int = 0,
     extractor: str | None = None,
     controls: bool = True,
+    pre_transforms: Sequence[str] = (),
 ) -> Plan:
     """Work out the cells of a run.
 
@@ -102,6 +104,9 @@ def make_plan(
         Instead of the benchmark's.
     controls : bool
         False leaves the controls out (a quick look; the result is then marked incomplete).
+    pre_transforms : sequence of str
+        Instead of the benchmark's: each stands before the feature stages of each method (see `axes.multiply`), and
+        `none` for the method without one. Reference methods always run without one, too.
 
     Raises
     ------
@@ -115,8 +120,10 @@ def make_plan(
     chosen = benchmark.extractor
     if extractor and extractor != chosen.name:
         chosen = chosen.model_copy(update={"name": extractor, "params": {}})
-    wanted = [*benchmark.methods.reference, *(methods or benchmark.methods.default)]
+    reference = benchmark.methods.reference
+    wanted = [*reference, *(methods or benchmark.methods.default)]
     wanted += benchmark.methods.controls if controls else []
+    axis = read_axis(pre_transforms or benchmark.methods.pre_transforms, registry, settings)
 
     dataset = registry.datasets.get(benchmark.dataset.name)
     features = registry.extractors.get(chosen.name)
@@ -129,7 +136,8 @@ def make_plan(
     found: dict[str, Method] = {}
     for text in wanted:
         method = parse_method(text, registry, settings)
-        found.setdefault(method.name, method)
+        for one in ((method,) if text in reference else ()) + tuple(multiply(method, axis)):
+            found.setdefault(one.name, one)
     plan = Plan(
         benchmark=benchmark,
         dataset=build(dataset, benchmark.dataset.params),

@@ -52,13 +52,14 @@ class YeoJohnson(TableMethod[PowerState]):
 
     def learn(self, table: FeatureTable, context: Context) -> PowerState:
         centre, scale = centre_and_scale(table.values)
-        standard = (table.values - centre) / scale
-        exponent = power.exponents(standard)
-        bent = power.transform(standard, exponent)
+        exponent = power.exponents(table.values, centre, scale)
+        bent = power.transform(table.values, centre, scale, exponent)
         mean, sd = bent.mean(axis=0), bent.std(axis=0)
         constant = table.values.max(axis=0) == table.values.min(axis=0)
         return PowerState(centre, scale, exponent, mean, np.where(constant | (sd == 0), 1.0, sd))
 
     def apply(self, state: PowerState, table: FeatureTable) -> Floats:
-        standard = (table.values - state.centre) / state.scale
-        return (power.transform(standard, state.exponent) - state.mean) / state.sd
+        out = power.transform(table.values, state.centre, state.scale, state.exponent)
+        out -= state.mean
+        out /= state.sd
+        return out
