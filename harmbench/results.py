@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
-from harmbench.data import FeatureTable, Floats
+from harmbench.data import Bools, FeatureTable, Floats, Integers
 from harmbench.specs import Scope
 
 Protocol_ = Literal["cross-validation", "leave-one-manufacturer-out"]
@@ -51,7 +53,9 @@ class CellResult:
         The method's features before its feature stage, all scored rows, in the order of the data set.
     scored : FeatureTable
         Out-of-fold harmonized features: every scored row once, transformed by the fold that held it out, in the
-        order of `raw`. With a fixed hold-out it has the test rows only.
+        order of `raw`. With a fixed hold-out it has the test rows only. A method that keeps other features in each
+        fold (`drops_features`) leaves NaN where a row's fold dropped a feature that another fold kept; values are
+        finite everywhere else. `absent`, `folds_using` and `parts` are for those who have to know.
     folds : tuple of FoldResult
         Cross-validation folds, then leave-one-manufacturer-out folds.
     not_applicable : mapping
@@ -73,6 +77,52 @@ class CellResult:
 
     def of(self, protocol: Protocol_) -> tuple[FoldResult, ...]:
         return tuple(f for f in self.folds if f.protocol == protocol)
+
+    @property
+    def absent(self) -> Bools | None:
+        """Where a row's fold dropped a feature, bool (n, p) in the order of `scored`; None when folds agree."""
+        folds = self.of("cross-validation")
+        if all(fold.test.features == folds[0].test.features for fold in folds):
+            return None
+        row = {s: i for i, s in enumerate(self.scored.samples.tolist())}
+        column = {name: j for j, name in enumerate(self.scored.features)}
+        missing = np.ones(self.scored.values.shape, dtype=bool)
+        for fold in folds:
+            rows = [row[s] for s in fold.test.samples.tolist()]
+            missing[np.ix_(rows, [column[name] for name in fold.test.features])] = False
+        return missing
+
+    @property
+    def folds_using(self) -> Integers:
+        """In how many cross-validation folds each feature of `scored` is in use, int (p,): its weight in a mean.
+
+        1 for every feature when folds agree.
+        """
+        if self.absent is None:
+            return np.ones(len(self.scored.features), dtype=int)
+        counts = Counter(name for fold in self.of("cross-validation") for name in fold.test.features)
+        return np.array([counts[name] for name in self.scored.features], dtype=int)
+
+    def parts(self) -> tuple[tuple[CellResult, Integers], ...]:
+        """The cross-validation folds that use the same features, together, each group as a result of its own.
+
+        Returns
+        -------
+        tuple of (CellResult, int array)
+            With the rows of `scored` it is about. `raw` holds the same rows, with all features.
+        """
+        groups: dict[tuple[str, ...], list[FoldResult]] = {}
+        for fold in self.of("cross-validation"):
+            groups.setdefault(fold.test.features, []).append(fold)
+        found = []
+        for features, folds in groups.items():
+            samples = np.concatenate([fold.test.samples for fold in folds])
+            rows = np.flatnonzero(np.isin(self.scored.samples, samples))
+            columns = np.isin(np.array(self.scored.features, dtype=object), list(features))
+            scored = self.scored.rows(rows).columns(columns)
+            raw = self.raw.rows(np.isin(self.raw.samples, samples))
+            found.append((replace(self, raw=raw, scored=scored, folds=tuple(folds)), rows))
+        return tuple(found)
 
 
 @dataclass(frozen=True)

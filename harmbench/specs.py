@@ -61,6 +61,8 @@ class HarmonizerSpec:
     fits : bool
         Image stage: False for a fixed filter, which is then extracted once for all folds.
     handles_unseen_manufacturer : bool
+    drops_features : bool
+        Feature stage: `transform` may leave columns out, others in each fold; those it keeps stay in their order.
     deterministic : bool
     device : {"cpu", "gpu", "any"}
     pretrained_on : tuple of str
@@ -82,6 +84,7 @@ class HarmonizerSpec:
     inductive: bool = True
     fits: bool = True
     handles_unseen_manufacturer: bool = False
+    drops_features: bool = False
     deterministic: bool = True
     device: Literal["cpu", "gpu", "any"] = "cpu"
     pretrained_on: tuple[str, ...] = ()

@@ -44,19 +44,21 @@ def audit(stages: Sequence[Component], train: FeatureTable, test: FeatureTable, 
     """
     if not stages or len(test) < 2 or test.label is None:
         return Audit(False, False)
-    reference = harmonize(stages, train, test, None, context).test.values
-    scale = np.maximum(np.abs(reference).max(axis=0), 1e-300)
+    reference = harmonize(stages, train, test, None, context).test
+    scale = np.maximum(np.abs(reference.values).max(axis=0), 1e-300)
 
-    def differs(values: np.ndarray, rows: np.ndarray) -> bool:
-        return bool((np.abs(values - reference[rows]) / scale).max(initial=0.0) > 1e-9)
+    def differs(table: FeatureTable, rows: np.ndarray) -> bool:
+        if table.features != reference.features:
+            return True
+        return bool((np.abs(table.values - reference.values[rows]) / scale).max(initial=0.0) > 1e-9)
 
     everything = np.arange(len(test))
     leak = False
     if any(stage.spec.uses_label == "fit" for stage in stages):
-        flipped = harmonize(stages, train, test.with_label(1 - test.label), None, context).test.values
+        flipped = harmonize(stages, train, test.with_label(1 - test.label), None, context).test
         leak = differs(flipped, everything)
     if not all(stage.spec.deterministic for stage in stages):
         return Audit(leak, False)  # two calls differ anyway
     half = np.arange(0, len(test), 2)
-    alone = harmonize(stages, train, test.rows(half), None, context).test.values
+    alone = harmonize(stages, train, test.rows(half), None, context).test
     return Audit(leak, differs(alone, half))

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harmbench.components import Context, EvaluationContext
-from harmbench.data import FeatureTable, concatenate
+from harmbench.data import FeatureTable, concatenate, union
 from harmbench.errors import HarmbenchError, NotApplicable, PluginError
 from harmbench.methods import Component
 from harmbench.plugins import load_files
@@ -208,6 +208,7 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
     reasons: dict[str, str] = {}
     fit = transform = 0.0
     findings: dict[str, bool] = {}
+    reports: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for tables in job.folds:
         fold = tables.fold
         in_fold = context.derive(fold=fold.name)
@@ -227,6 +228,8 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
             continue
         fit, transform = fit + done.fit_seconds, transform + done.transform_seconds
         seconds = {"fit": done.fit_seconds, "transform": done.transform_seconds}
+        for name, columns in done.reports.items():
+            reports.setdefault(f"report-{name}", []).append((fold.name, columns))
         results.append(FoldResult(fold.name, fold.protocol, done.train, done.test, done.paired, seconds))
         if not fold.held_out:
             raw.append(tables.test)
@@ -236,14 +239,37 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
         method=method.name,
         classes=job.classes,
         raw=in_order(concatenate(raw), job.scored_order),
-        scored=in_order(concatenate([r.test for r in results if r.protocol == "cross-validation"]), job.scored_order),
+        scored=in_order(
+            union([r.test for r in results if r.protocol == "cross-validation"], _features_of(raw, results)),
+            job.scored_order,
+        ),
         folds=tuple(results),
         not_applicable=reasons,
         seconds={"extract": job.extract_seconds, "fit": fit, "transform": transform},
         peak_memory_mb=peak_memory_mb(),
     )
     metrics, kept = evaluate(job, result)
+    kept |= {name: _long(parts) for name, parts in reports.items()}
     return replace(outcome, metrics=metrics, tables=kept, audit=findings, not_applicable=reasons, scored=result.scored)
+
+
+def _features_of(raw: Sequence[FeatureTable], results: Sequence[FoldResult]) -> tuple[str, ...]:
+    """All feature names of a cell, those of the extractor first."""
+    return tuple(dict.fromkeys(name for table in (*raw, *(r.test for r in results)) for name in table.features))
+
+
+def _long(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """What a stage told of its fit in each fold, as one long table."""
+    names = tuple(parts[0][1])
+    table: dict[str, list[Any]] = {"fold": [], **{name: [] for name in names}}
+    for fold, columns in parts:
+        lengths = {len(column) for column in columns.values()}
+        if tuple(columns) != names or len(lengths) != 1:
+            raise PluginError(f"fold '{fold}': report() must give equally long columns, the same ones in every fold.")
+        table["fold"] += [fold] * lengths.pop()
+        for name, column in columns.items():
+            table[name] += np.asarray(column).tolist()
+    return table
 
 
 def handles_unseen(stage: Component) -> bool:

@@ -7,8 +7,9 @@ label (controls that declare `uses_label="oracle"` excepted). Tables are handed 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +22,17 @@ from harmbench.specs import HarmonizerSpec
 
 @dataclass(frozen=True)
 class Harmonized:
-    """One fold's tables after all feature stages, labels given back."""
+    """One fold's tables after all feature stages, labels given back.
+
+    `reports` holds what stages tell of their fit (see `FeatureHarmonizer`), by name of the method.
+    """
 
     train: FeatureTable
     test: FeatureTable
     paired: FeatureTable | None
     fit_seconds: float
     transform_seconds: float
+    reports: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
 
 def seen(table: FeatureTable, allowed: bool) -> FeatureTable:
@@ -38,7 +43,7 @@ def seen(table: FeatureTable, allowed: bool) -> FeatureTable:
 
 
 def check_output(before: FeatureTable, after: object, spec: HarmonizerSpec) -> FeatureTable:
-    """Refuse what breaks the contract: other rows, other columns, non-finite values.
+    """Refuse what breaks the contract: other rows, other columns (unless it may drop some), non-finite values.
 
     Raises
     ------
@@ -47,7 +52,13 @@ def check_output(before: FeatureTable, after: object, spec: HarmonizerSpec) -> F
     who = f"method '{spec.name}' (version {spec.version})"
     if not isinstance(after, FeatureTable):
         raise PluginError(f"{who}: transform returned a {type(after).__name__}, not a FeatureTable.")
-    if after.values.shape != before.values.shape or after.features != before.features:
+    fewer = spec.drops_features and after.features != before.features
+    if fewer and (not after.features or not _in_order(after.features, before.features)):
+        raise PluginError(
+            f"{who}: transform returned {len(after.features)} of {len(before.features)} features, or new ones, or in "
+            "another order; it may leave features out, and must keep at least one."
+        )
+    if len(after.values) != len(before.values) or (not fewer and after.features != before.features):
         raise PluginError(
             f"{who}: transform got {before.values.shape[0]} rows x {before.values.shape[1]} features and returned "
             f"{after.values.shape[0]} x {after.values.shape[1]} (or other names); rows and columns must stay."
@@ -64,6 +75,12 @@ def check_output(before: FeatureTable, after: object, spec: HarmonizerSpec) -> F
     return after
 
 
+def _in_order(some: Sequence[str], of: Sequence[str]) -> bool:
+    """Whether `some` is what is left of `of` after leaving names out."""
+    rest = iter(of)
+    return all(name in rest for name in some)
+
+
 def harmonize(
     stages: Sequence[Component],
     train: FeatureTable,
@@ -77,6 +94,7 @@ def harmonize(
     never ranked beside the others. Rows that only serve paired agreement are never fitted on.
     """
     fit_seconds = transform_seconds = 0.0
+    reports: dict[str, Mapping[str, Sequence[Any]]] = {}
     for stage in stages:
         spec = stage.spec
         at_fit, at_transform = spec.uses_label != "no", spec.uses_label == "oracle"
@@ -93,6 +111,10 @@ def harmonize(
         ]
         transform_seconds += time.perf_counter() - fitted
         fit_seconds += fitted - start
+        if hasattr(harmonizer, "report"):
+            reports[spec.name] = harmonizer.report()
         assert tables[0] is not None and tables[1] is not None  # only `paired` may be None
+        if any(table is not None and table.features != tables[0].features for table in tables):
+            raise PluginError(f"method '{spec.name}': transform kept other features of some rows than of others.")
         train, test, paired = tables[0], tables[1], tables[2]
-    return Harmonized(train, test, paired, fit_seconds, transform_seconds)
+    return Harmonized(train, test, paired, fit_seconds, transform_seconds, reports)

@@ -13,6 +13,7 @@ from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg, p_value, permute_manufacturer
 from harmbench_builtin.evaluators.classifier import filled
+from harmbench_builtin.evaluators.parts import where_folds_agree
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -24,6 +25,9 @@ class DistributionShift:
     level = 0.05
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
+        return where_folds_agree(self._evaluate, result, context)
+
+    def _evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         table = result.scored
         makers = table.manufacturers
         code = np.searchsorted(np.array(makers), table.manufacturer)

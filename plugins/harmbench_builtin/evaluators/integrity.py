@@ -30,12 +30,14 @@ class Integrity:
         after = result.scored
         before = _same_rows(result.raw, after)
         n = len(after)
-        constant = float((np.ptp(after.values, axis=0) == 0).mean())
+        present = np.ones(after.values.shape, bool) if result.absent is None else ~result.absent
+        spread = [np.ptp(column[rows]) for column, rows in zip(after.values.T, present.T, strict=True)]
+        constant = float((np.array(spread) == 0).mean())
         values = [
-            MetricValue("non_finite", float((~np.isfinite(after.values)).mean()), n=n),
+            MetricValue("non_finite", float((~np.isfinite(after.values[present])).mean()), n=n),
             MetricValue("constant_features", constant, n=n, note="over all folds"),
         ]
-        if before.features != after.features:
+        if before.features != after.features or result.absent is not None:
             note = "the feature stage changed the set of features; nothing to compare with"
             values += [
                 MetricValue(name, float("nan"), n=n, note=note) for name in ("rank_correlation", "features_worse")
@@ -101,15 +103,15 @@ def _divergence(before: FeatureTable, after: FeatureTable, context: EvaluationCo
         same = np.zeros(len(after.features)) if new is None else new
         return same, same
     # The same definition and, where the permutation mean is subtracted, the same permutations for both.
-    settings: dict[str, int] = {}
+    settings = (10, 50)
     if earlier is not None and len(earlier["bins"]):
-        settings = {name: int(earlier[name][0]) for name in ("bins", "small_group")}
+        settings = (int(earlier["bins"][0]), int(earlier["small_group"][0]))
     old = _conditional(before, context, settings)
     return old, _conditional(after, context, settings) if new is None else new
 
 
-def _conditional(table: FeatureTable, context: EvaluationContext, settings: Mapping[str, int]) -> Floats:
-    engine = ManufacturerDivergence(table, seed=context.derive(evaluator="jsd").seed, **settings)
+def _conditional(table: FeatureTable, context: EvaluationContext, settings: tuple[int, int]) -> Floats:
+    engine = ManufacturerDivergence(table, *settings, seed=context.derive(evaluator="jsd").seed)
     corrected = engine.estimate("conditional", p_values=False).corrected[engine.headline]
     return np.asarray(corrected.mean(axis=0), dtype=np.float64)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.components import EvaluationContext
-from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, map_of
+from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, Integers, map_of
 from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.specs import Scope
 from harmbench.stats.bootstrap import centred
@@ -29,7 +29,8 @@ class Jsd:
     """JSD of the out-of-fold features: raw, corrected and class-conditional; overall, per manufacturer and per pair.
 
     Overall is the mean over features (shape2D apart) of the mean over manufacturers of each one against the balanced
-    mixture of the others.
+    mixture of the others. Where folds keep other features, each one is compared on the rows of the folds that use it
+    and counts as often as there are such folds.
 
     Resampling adds a second copy of the bias. Where the first-order formula is the correction, bootstrap replicates
     hold the resample's raw value minus twice the formula. Where groups are too small for it (the permutation mean is
@@ -60,9 +61,9 @@ class Jsd:
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         table = result.scored
-        engine = ManufacturerDivergence(
-            table, self.bins, self.small_group, context.permutations, context.derive(evaluator="jsd").seed
-        )
+        seed = context.derive(evaluator="jsd").seed
+        engine = ManufacturerDivergence(table, self.bins, self.small_group, context.permutations, seed, result.absent)
+        using = result.folds_using
         ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
         kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked
         note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.left_out])
@@ -72,10 +73,10 @@ class Jsd:
         estimates: dict[Form, Estimate] = {}
         forms: tuple[Form, Form] = ("marginal", "conditional")
         for form in forms:
-            estimate = estimates[form] = engine.estimate(form, ranked, p_values=form == "conditional")
-            masks = np.array([ranked, kept]) if form == "conditional" else ranked[None]
+            estimate = estimates[form] = engine.estimate(form, ranked * using, p_values=form == "conditional")
+            masks = np.array([ranked, kept] if form == "conditional" else [ranked]) * using
             drawn = engine.replicates(form, context.resamples, masks) if context.resamples.size else None
-            values += _by_contrast(engine, estimate, form, ranked, drawn, note)
+            values += _by_contrast(engine, estimate, form, ranked * using, drawn, note)
             if form == "conditional":
                 per_feature = estimate.corrected[headline].mean(axis=0)
                 subtracted = estimate.bias[headline].mean(axis=0)
@@ -84,13 +85,13 @@ class Jsd:
                     replicates = corrected_replicates(
                         engine,
                         drawn[:, 1].mean(axis=0),
-                        float(per_feature[kept].mean()),
-                        float(subtracted[kept].mean()),
+                        _mean(per_feature, kept * using),
+                        _mean(subtracted, kept * using),
                     )
-                values += _over_features(per_feature, ranked, kept, replicates, len(table), note)
-                values += _by_part(per_feature, table, ranked, note)
+                values += _over_features(per_feature, ranked * using, kept * using, replicates, len(table), note)
+                values += _by_part(per_feature, table, ranked, using, note)
         if self.paper:
-            values.append(_paper(engine, table, ranked))
+            values.append(_paper(engine, ranked, result.absent))
         return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates, self.small_group)})
 
 
@@ -108,20 +109,25 @@ def selected_features(earlier: Mapping[str, Mapping[str, Any]], features: Sequen
     return np.isin(np.array(features, dtype=str), names[2 * kept >= folds].astype(str))
 
 
-def _mean(values: Floats, chosen: Bools) -> float:
-    return float(values[chosen].mean()) if chosen.any() else float("nan")
+def _each(values: Floats, times: Integers) -> Floats:
+    """Every value as often as it counts."""
+    return np.repeat(values, times)
+
+
+def _mean(values: Floats, times: Integers) -> float:
+    return float(_each(values, times).mean()) if times.any() else float("nan")
 
 
 def _by_contrast(
-    engine: ManufacturerDivergence, estimate: Estimate, form: Form, ranked: Bools, drawn: Floats | None, note: str
+    engine: ManufacturerDivergence, estimate: Estimate, form: Form, times: Integers, drawn: Floats | None, note: str
 ) -> list[MetricValue]:
     """Raw and corrected means: overall, per manufacturer, per pair."""
     n = len(engine.table)
-    if not ranked.any():
+    if not times.any():
         note = "no feature besides shape2D"
-    raw = np.array([_mean(row, ranked) for row in estimate.raw])
-    subtracted = np.array([_mean(row, ranked) for row in estimate.bias])
-    p = estimate.mean_p_value if ranked.any() else None
+    raw = np.array([_mean(row, times) for row in estimate.raw])
+    subtracted = np.array([_mean(row, times) for row in estimate.bias])
+    p = estimate.mean_p_value if times.any() else None
     of_contrast = None
     if drawn is not None:
         of_contrast = np.array(
@@ -135,7 +141,7 @@ def _by_contrast(
         low, high = float(np.mean(raw[where])), float(np.mean(raw[where] - subtracted[where]))
         rows = n if scope == "overall" else _rows(engine, name)
         why = note
-        if ranked.any() and np.isnan(low):
+        if times.any() and np.isnan(low):
             without = [engine.contrasts[i].name for i in np.atleast_1d(where) if np.isnan(raw[i])]
             why = f"{', '.join(without)}: no label with rows on both sides; {note}"
         values.append(MetricValue(RAW[form], low, scope, name, rows, note=why))
@@ -159,10 +165,10 @@ def _rows(engine: ManufacturerDivergence, name: str) -> int:
 
 
 def _over_features(
-    per_feature: Floats, ranked: Bools, kept: Bools, replicates: Floats | None, n: int, note: str
+    per_feature: Floats, times: Integers, kept: Integers, replicates: Floats | None, n: int, note: str
 ) -> list[MetricValue]:
     """Median, 90th percentile, and the mean over selected features."""
-    values = per_feature[ranked] if ranked.any() else np.array([np.nan])
+    values = _each(per_feature, times) if times.any() else np.array([np.nan])
     none_kept = "" if kept.any() else "no feature was kept in at least half of the folds; "
     return [
         MetricValue("jsd_conditional_median", float(np.median(values)), n=n, note=note),
@@ -172,32 +178,37 @@ def _over_features(
             _mean(per_feature, kept),
             n=n,
             replicates=replicates,
-            note=f"{none_kept}{int(kept.sum())} features; {note}",
+            note=f"{none_kept}{int((kept > 0).sum())} features; {note}",
         ),
     ]
 
 
-def _by_part(per_feature: Floats, table: FeatureTable, ranked: Bools, note: str) -> list[MetricValue]:
+def _by_part(per_feature: Floats, table: FeatureTable, ranked: Bools, using: Integers, note: str) -> list[MetricValue]:
     """Class-conditional corrected JSD per map (if there are several) and per feature class (shape2D included)."""
     maps = np.array([map_of(name) for name in table.features], dtype=object)
     values = []
     names = sorted(set(maps[ranked]))
     if len(names) > 1:
         for name in names:
-            value = _mean(per_feature, (maps == name) & ranked)
+            value = _mean(per_feature, ((maps == name) & ranked) * using)
             values.append(MetricValue("jsd_conditional", value, "map", name, len(table), note=note))
     parts = {name: np.array([f"_{name}_" in feature for feature in table.features]) for name in FEATURE_CLASSES}
     for name, inside in {**parts, SHAPE_PREFIX.rstrip("_"): ~ranked}.items():
         if inside.any():
-            value = _mean(per_feature, inside)
+            value = _mean(per_feature, inside * using)
             values.append(MetricValue("jsd_conditional", value, "class", name, len(table), note=note))
     return values
 
 
-def _paper(engine: ManufacturerDivergence, table: FeatureTable, ranked: Bools) -> MetricValue:
+def _paper(engine: ManufacturerDivergence, ranked: Bools, absent: Bools | None) -> MetricValue:
+    table = engine.table
+    note = "Gaussian KDE, Silverman bandwidth; never ranked"
+    if absent is not None:
+        note += "; not made where folds use different features"
+        return MetricValue("jsd_paper", float("nan"), n=len(table), note=note)
     groups = [table.values[engine.code == i][:, ranked] for i in range(len(engine.manufacturers))]
     value = float(kde_divergence(groups, engine.mixtures[engine.headline]).mean()) if ranked.any() else float("nan")
-    return MetricValue("jsd_paper", value, n=len(table), note="Gaussian KDE, Silverman bandwidth; never ranked")
+    return MetricValue("jsd_paper", value, n=len(table), note=note)
 
 
 def _feature_table(

@@ -104,6 +104,19 @@ class Estimate:
         return self.raw - self.bias
 
 
+def _blocks(absent: Array | None, features: int) -> list[tuple[npt.NDArray[np.intp], Array | None]]:
+    """Runs of neighbouring features that the same rows have: their positions, and which rows (None: all)."""
+    if absent is None or not features:
+        return [(np.arange(features), None)]
+    starts = np.flatnonzero(np.append(True, (absent[:, 1:] != absent[:, :-1]).any(axis=0)))
+    return [(run, ~absent[:, run[0]]) for run in np.split(np.arange(features), starts[1:])]
+
+
+def _within(strata: Sequence[Array], present: Array | None) -> list[npt.NDArray[np.intp]]:
+    """The rows of each stratum that are present."""
+    return [s if present is None else s[present[s]] for s in strata]
+
+
 class ManufacturerDivergence:
     """Definition 1 on one table of out-of-fold features.
 
@@ -124,10 +137,19 @@ class ManufacturerDivergence:
     draws : int
         Permutations for p-values.
     seed : int
+    absent : bool array (n, p), optional
+        Where a row has no value of a feature, because its fold dropped that feature: the feature is compared on the
+        other rows. A manufacturer is then small if any feature leaves it fewer than `small_group` rows.
     """
 
     def __init__(
-        self, table: FeatureTable, bins: int = 10, small_group: int = 50, draws: int = 999, seed: int = 0
+        self,
+        table: FeatureTable,
+        bins: int = 10,
+        small_group: int = 50,
+        draws: int = 999,
+        seed: int = 0,
+        absent: Array | None = None,
     ) -> None:
         if table.label is None:
             raise DataError("class-conditional JSD needs labels, and the table has none.")
@@ -149,12 +171,10 @@ class ManufacturerDivergence:
             "marginal": [np.arange(len(table))],
             "conditional": [np.flatnonzero(self.label == value) for value in np.unique(self.label)],
         }
-        self.rows_per_stratum = {
-            form: np.array([np.bincount(self.code[s], minlength=len(self.manufacturers)) for s in strata])
-            for form, strata in self.strata.items()
-        }
+        self.rows_per_stratum = {form: self._counts(strata) for form, strata in self.strata.items()}
+        self.blocks = _blocks(absent, table.values.shape[1])
         repeated = len(np.unique(table.patient)) < len(table)
-        counts = self.rows_per_stratum["conditional"]
+        counts = np.array([self._counts(_within(self.strata["conditional"], rows)) for _, rows in self.blocks])
         small = bool((counts[counts > 0] < small_group).any())
         self.permutation_bias = repeated or small
         self.correction = (
@@ -202,9 +222,19 @@ class ManufacturerDivergence:
         columns : positions or mask of features, optional
         """
         mixtures = self.mixtures if which is None else self.mixtures[list(which)]
-        values = self.table.values if columns is None else self.table.values[:, columns]
-        rows = self.strata[form]
-        counts = self.rows_per_stratum[form]
+        wanted = np.arange(self.table.values.shape[1])
+        wanted = wanted if columns is None else wanted[columns]
+        for features, present in self.blocks:
+            inside = wanted[np.isin(wanted, features)] if len(self.blocks) > 1 else wanted
+            if len(inside):
+                yield from self._sweep_block(_within(self.strata[form], present), weights, mixtures, inside)
+
+    def _sweep_block(
+        self, rows: Sequence[Array], weights: Array, mixtures: Floats, columns: Array
+    ) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """`sweep` for features that the same rows have; `rows` are those of each stratum."""
+        values = self.table.values[:, columns]
+        counts = self._counts(rows)
         made = [among_present(mixtures, row > 0) for row in counts]
         used = np.array([possible for _, possible in made])  # (S, C)
         shares = used / np.where(used.any(axis=0), used.sum(axis=0), np.nan)
@@ -225,8 +255,8 @@ class ManufacturerDivergence:
         Parameters
         ----------
         form : {"marginal", "conditional"}
-        chosen : bool array (p,), optional
-            Features over which means are tested; all by default.
+        chosen : array (p,), optional
+            How much each feature counts in the means that are tested (0: not at all); 1 for all by default.
         p_values : bool
             False: no null beyond what the correction needs.
         """
@@ -255,23 +285,32 @@ class ManufacturerDivergence:
         ----------
         resamples : array (n, B)
             How often each row counts.
-        masks : bool array (M, p)
-            Sets of features.
+        masks : array (M, p)
+            Sets of features: how much each one counts, or whether it does.
 
         Returns
         -------
         float64 (H, M, B)
-            For each headline contrast; NaN for an empty set.
+            For each headline contrast; NaN for an empty set. A feature for which a resample left a manufacturer
+            without rows (few rows have it) is left out there.
         """
         resamples = np.asarray(resamples)
+        masks = np.asarray(masks, dtype=np.float64)
         needed = np.flatnonzero(masks.any(axis=0))
         weights = self.one_hot(self.code[None]) * resamples[None].astype(np.int16)
         total = np.zeros((len(self.headline), len(masks), resamples.shape[1]))
+        size = np.zeros_like(total)
         sweep = self.sweep(form, weights, self.headline, needed)
-        for inside, (raw, _, _) in zip(masks[:, needed].T, sweep, strict=True):
-            total[:, inside] += raw[:, None]
-        size = masks.sum(axis=1)
-        return total / np.where(size > 0, size, np.nan)[:, None]
+        for counts, (raw, _, _) in zip(masks[:, needed].T, sweep, strict=True):
+            used = np.flatnonzero(counts)
+            weight = counts[used, None] * ~np.isnan(raw[:, None])
+            total[:, used] += weight * np.nan_to_num(raw[:, None])
+            size[:, used] += weight
+        return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
+
+    def _counts(self, strata: Sequence[Array]) -> npt.NDArray[np.int64]:
+        """Rows of every manufacturer in every stratum (S, L)."""
+        return np.array([np.bincount(self.code[s], minlength=len(self.manufacturers)) for s in strata])
 
     def _within_label(self, draws: int) -> npt.NDArray[np.int16]:
         return permute_manufacturer(self.table.patient, self.table.manufacturer, self.label, draws, self.seed)
@@ -282,7 +321,8 @@ class ManufacturerDivergence:
         Of contrasts that are not in the headline only the first `BIAS_DRAWS` are made: their mean is needed, and they
         get no p-value.
         """
-        chosen = np.ones(raw.shape[1], dtype=bool) if chosen is None else np.asarray(chosen)
+        chosen = np.asarray(np.ones(raw.shape[1]) if chosen is None else chosen, dtype=np.float64)
+        tested = chosen > 0
         everything = list(range(len(self.contrasts)))
         if self.headline == everything:
             parts = [(everything, codes)]
@@ -300,11 +340,11 @@ class ManufacturerDivergence:
             for j, (null, _, _) in enumerate(self.sweep(form, self.one_hot(drawn), which)):
                 total[which, j] += null.sum(axis=1)
                 at_least[which, j] += (null >= raw[which, j, None] - 1e-12).sum(axis=1)
-                if chosen[j]:
-                    sums += null
+                if tested[j]:
+                    sums += chosen[j] * null
             means.append(sums[[which.index(c) for c in self.headline]].T)
         null_means = np.concatenate(means).T
-        observed = raw[self.headline][:, chosen].sum(axis=1)
+        observed = (raw[self.headline][:, tested] * chosen[tested]).sum(axis=1)
 
         p = np.full(raw.shape, np.nan)
         p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + len(codes))

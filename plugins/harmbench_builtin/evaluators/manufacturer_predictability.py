@@ -71,22 +71,25 @@ class ManufacturerPredictability:
         of_map: dict[Kind, Model] = {"linear": logistic, "tree": _Forest(map_trees, seed)}
         maps = np.array([map_of(name) for name in table.features], dtype=object)
         names = sorted(set(maps) - {""})
+        maps_in = [np.array([map_of(feature) for feature in fold.test.features], dtype=object) for fold in folds]
         found: dict[Kind, list[float]] = {"linear": [], "tree": []}
+        times: list[int] = []  # a map counts as often as there are folds that use it, where folds differ
         if self.per_map and len(names) > 1:
             for name in names:
+                columns_in = [np.flatnonzero(own == name) for own in maps_in]
                 for kind, model in of_map.items():
-                    scores = _scores(prepared, model, len(makers), np.flatnonzero(maps == name))
-                    found[kind].append(max(CHANCE, truth.macro_auc(scores)))
-                    metric = f"manufacturer_auc_{kind}"
-                    values.append(MetricValue(metric, found[kind][-1], "map", name, len(truth)))
+                    value, rows = _of_map(prepared, columns_in, truth, model)
+                    found[kind].append(value)
+                    values.append(MetricValue(f"manufacturer_auc_{kind}", value, "map", name, rows))
+                if result.absent is not None:
+                    times.append(sum(len(own) > 0 for own in columns_in))
         elif self.per_map:  # one map: all that is there, shape apart
             columns = np.flatnonzero(maps != "")
             if len(columns):
                 scores = _scores(prepared, of_map["tree"], len(makers), columns)
                 found["tree"] = [max(CHANCE, truth.macro_auc(scores))]
-        mean, sd = (float("nan"), float("nan")) if not found["tree"] else (
-            float(np.mean(found["tree"])), float(np.std(found["tree"]))
-        )  # fmt: skip
+        each = np.repeat(found["tree"], times or 1)
+        mean, sd = (float("nan"), float("nan")) if not len(each) else (float(np.mean(each)), float(np.std(each)))
         note = f"{len(found['tree'])} maps, forests of {map_trees} trees" if self.per_map else "per_map is off"
         values.append(MetricValue("manufacturer_auc_tree_per_map", mean, n=len(truth), note=note))
         values.append(MetricValue("manufacturer_auc_tree_map_sd", sd, n=len(truth), note=note))
@@ -111,12 +114,14 @@ class _Truth:
     def __len__(self) -> int:
         return len(self.code)
 
-    def auc(self, scores: Floats, maker: int, columns: slice = slice(None)) -> Floats:
-        return weighted_auc(self.code == maker, scores[:, maker], self.weights[:, columns])
+    def auc(self, scores: Floats, maker: int) -> Floats:
+        return weighted_auc(self.code == maker, scores[:, maker], self.weights)
 
-    def macro_auc(self, scores: Floats) -> float:
-        """Without replicates."""
-        return float(np.mean([self.auc(scores, i, slice(1))[0] for i in range(len(self.makers))]))
+    def macro_auc(self, scores: Floats, rows: Array | slice = slice(None)) -> float:
+        """Without replicates, from the scores of these rows."""
+        code = self.code[rows]
+        one = np.ones((len(code), 1))
+        return float(np.mean([weighted_auc(code == i, scores[:, i], one)[0] for i in range(len(self.makers))]))
 
 
 def _joint(kind: Kind, scores: Floats, truth: _Truth) -> list[MetricValue]:
@@ -146,6 +151,24 @@ def _prepare(fold: FoldResult, makers: Sequence[str]) -> tuple[Floats, Array, Fl
     mean, sd = train.mean(axis=0), train.std(axis=0)
     sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, 1.0)
     return (train - mean) / sd, np.searchsorted(np.array(makers), fold.train.manufacturer), (test - mean) / sd
+
+
+def _of_map(
+    prepared: Sequence[tuple[Floats, Array, Floats]],
+    columns: Sequence[Array],
+    truth: _Truth,
+    model: Model,
+) -> tuple[float, int]:
+    """AUC from one map's features, over the test rows of the folds that use the map, and how many these are.
+
+    `columns` are the map's in each fold; none where the fold has dropped it.
+    """
+    used = [len(own) > 0 for own in columns]
+    rows = np.repeat(used, [len(test) for _, _, test in prepared])
+    scores = [
+        _scores([fold], model, len(truth.makers), own) for fold, own in zip(prepared, columns, strict=True) if len(own)
+    ]
+    return max(CHANCE, truth.macro_auc(np.concatenate(scores), rows)), int(rows.sum())
 
 
 def _scores(

@@ -16,6 +16,7 @@ from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import UsageError, suggestion
 from harmbench.results import CellResult, Evaluation, MetricValue
 from harmbench.stats.bootstrap import centred
+from harmbench_builtin.evaluators.parts import where_folds_agree
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -36,6 +37,9 @@ class PairedAgreement:
         self.reference = reference
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
+        return where_folds_agree(self._evaluate, result, context)
+
+    def _evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         pairs = _pairs(result)
         if not pairs:
             note = "no object was seen by two manufacturers in the test rows"

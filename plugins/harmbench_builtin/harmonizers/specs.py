@@ -5,6 +5,7 @@ from __future__ import annotations
 from harmbench.specs import HarmonizerSpec
 from harmbench_builtin.harmonizers.combat.specs import COMBAT
 from harmbench_builtin.harmonizers.pretransform.specs import PRETRANSFORMS
+from harmbench_builtin.harmonizers.map_selection.specs import MAP_SELECTION
 from harmbench_builtin.harmonizers.ssl_kernel.specs import KERNELS
 
 _HERE = "harmbench_builtin.harmonizers"
@@ -63,4 +64,4 @@ CONTROLS = (
     ),
 )
 
-HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *PRETRANSFORMS, *CONTROLS)
+HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *MAP_SELECTION, *PRETRANSFORMS, *CONTROLS)
