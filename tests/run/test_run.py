@@ -383,3 +383,24 @@ def test_a_plain_filter_is_handed_to_an_extractor_that_fuses_it_and_maps_to_one_
     assert run("ssl-kernel", Plain()).values.std() > 0
     assert run("ssl-kernel[reduce=l2]", Fusing()).names == ("l2",)  # not a plain filter
     assert run("lazy", Fusing()).names == ("lazy",)  # does not say that it is one
+
+
+def test_a_stage_that_drops_columns_says_in_the_run_folder_what_it_chose(go):
+    summary = go("brightness+select-maps[maps=1,inner_folds=2]")
+    assert set(status(summary).values()) == {"ok"}
+    record = next(r for r in summary.records.values() if "select-maps" in r["method"])
+    folder = summary.folder / "cells" / record["key"]
+    report = read_parquet(folder / "report-select-maps.parquet")
+    folds = sorted(set(report["fold"].tolist()))
+    assert folds == ["cv-0", "cv-1", "cv-2", "lomo-A", "lomo-B"]
+    for fold in folds:
+        rows = report["fold"] == fold
+        assert report["map"][rows].tolist() == ["divided", "same"]
+        assert sorted(report["rank"][rows].tolist()) == [0, 1]
+    splits, features = read_parquet(summary.folder / "splits.parquet"), read_parquet(folder / "features.parquet")
+    held_out = zip(splits["sample"].tolist(), splits["fold"].tolist(), strict=True)
+    fold_of = {sample: fold for sample, fold in held_out if fold.startswith("cv-")}
+    for i, sample in enumerate(features["sample"].tolist()):
+        kept = report["map"][(report["fold"] == fold_of[sample]) & (report["rank"] == 1)]
+        there = {n.partition("_")[0] for n in features if "firstorder" in n and not np.isnan(float(features[n][i]))}
+        assert there == set(kept.tolist())
