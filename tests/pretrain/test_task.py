@@ -8,6 +8,10 @@ import torch
 from harmbench_builtin.pretrain import masking, objective, sampling
 
 
+def crop_draws(count: int, step: int = 0) -> torch.Tensor:
+    return sampling.draws(0, step, count, 1)[0]
+
+
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
@@ -93,7 +97,7 @@ def test_a_batch_larger_than_the_data_set_repeats_images_evenly() -> None:
 
 def test_a_crop_keeps_a_ramp_straight_and_stretches_it_by_at_most_the_stated_aspect() -> None:
     pixels = (torch.arange(64).view(1, 1, 64).expand(8, 64, 64) * 2).to(torch.uint8)
-    crops, _ = sampling.crop_and_flip(pixels, pixels > 0, 32, (1.0, 1.0), False, sampling.generator(0, 0))
+    crops, _ = sampling.crop_and_flip(pixels, pixels > 0, 32, (1.0, 1.0), False, crop_draws(len(pixels)))
     steps = crops[:, 0, 16].diff(dim=1)[:, 4:-4]
     # Two grey levels a pixel, two pixels a pixel of the result: slope 4 for the full width, less for a narrower crop.
     assert torch.allclose(steps, steps[:, :1].expand_as(steps), atol=1e-3)
@@ -104,7 +108,7 @@ def test_half_of_the_crops_are_mirrored_and_none_without_flip() -> None:
     pixels = torch.arange(64).view(1, 1, 64).expand(400, 64, 64).to(torch.uint8)
     sector = torch.ones(400, 64, 64, dtype=torch.bool)
     for flip, low, high in ((True, 0.4, 0.6), (False, 0.0, 0.0)):
-        crops, seen = sampling.crop_and_flip(pixels, sector, 32, (0.2, 1.0), flip, sampling.generator(0, 0))
+        crops, seen = sampling.crop_and_flip(pixels, sector, 32, (0.2, 1.0), flip, crop_draws(len(pixels)))
         falling = (crops[:, 0, 0, 0] > crops[:, 0, 0, -1]).float().mean()
         assert low <= falling <= high
         assert torch.allclose(seen, torch.ones_like(seen))
@@ -113,7 +117,7 @@ def test_half_of_the_crops_are_mirrored_and_none_without_flip() -> None:
 def test_crop_areas_stay_within_their_bounds() -> None:
     ramp = torch.arange(64).float()
     pixels = (ramp.view(1, 64, 1) * 2 + ramp.view(1, 1, 64)).expand(300, 64, 64).to(torch.uint8)
-    crops, _ = sampling.crop_and_flip(pixels, pixels > 0, 32, (0.2, 0.5), False, sampling.generator(0, 3))
+    crops, _ = sampling.crop_and_flip(pixels, pixels > 0, 32, (0.2, 0.5), False, crop_draws(len(pixels), 3))
     centre = crops[:, 0, 12:20, 12:20]
     height, width = centre.diff(dim=1).mean((1, 2)) / 2 * 32 / 64, centre.diff(dim=2).mean((1, 2)) * 32 / 64
     area = height * width
@@ -123,10 +127,11 @@ def test_crop_areas_stay_within_their_bounds() -> None:
 def test_sector_and_pixels_are_cropped_alike() -> None:
     pixels = torch.zeros(16, 64, 64, dtype=torch.uint8)
     pixels[:, 20:50, 10:40] = 200
-    crops, sector = sampling.crop_and_flip(pixels, pixels > 0, 32, (0.2, 1.0), True, sampling.generator(0, 1))
+    crops, sector = sampling.crop_and_flip(pixels, pixels > 0, 32, (0.2, 1.0), True, crop_draws(len(pixels), 1))
     assert torch.allclose(crops, sector * 200, atol=1e-3)
 
 
 def test_a_step_has_random_numbers_of_its_own() -> None:
-    first, again, second = (torch.rand(3, generator=sampling.generator(5, step)) for step in (1, 1, 2))
+    first, again, second = (torch.cat([d.flatten() for d in sampling.draws(5, step, 3, 2)]) for step in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, second)
+    assert first.unique().numel() == 3 * 5 + 3 * 4

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 import torch
 
-from harmbench.errors import DataError, HarmbenchError, UsageError
+from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import load_kernels
-from harmbench_builtin.pretrain import checkpoint, model, train
+from harmbench_builtin.pretrain import checkpoint, hardware, model, optimizer, terms, train
 from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.monitor import stem_facts
 from harmbench_builtin.pretrain.presets import PRESETS, preset
 from harmbench_builtin.pretrain.settings import Settings
-from harmbench_builtin.pretrain.train import PretrainingStopped, pretrain
+from harmbench_builtin.pretrain.train import PretrainingStopped, TrainingDiverged, pretrain
 
 
 def images(count: int = 6, seed: int = 0) -> PretrainingImages:
@@ -51,8 +51,14 @@ def log_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / train.LOG).read_text().splitlines()]
 
 
+def state_of(out: Path) -> dict[str, Any]:
+    state = checkpoint.load_latest(out)
+    assert state is not None
+    return state
+
+
 def weights_of(out: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.load(out / checkpoint.NAME)["network"]
+    return state_of(out)["network"]
 
 
 def test_a_few_steps_on_a_few_images_beat_the_trivial_loss(tmp_path: Path, tiny: Settings) -> None:
@@ -97,10 +103,11 @@ def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Setting
     with pytest.raises(_Stop):
         # Dies after step 5; the last checkpoint is that of step 3.
         pretrain(images(), parts, tiny, stop_at(5, die))
-    assert checkpoint.load(parts / checkpoint.NAME)["step"] == 3
+    assert state_of(parts)["progress"]["step"] == 3
     pretrain(images(), parts, tiny)
-    a, b = (checkpoint.load(out / checkpoint.NAME) for out in (whole, parts))
-    assert all(torch.equal(a["network"][key], b["network"][key]) for key in a["network"])
+    a, b = (state_of(out) for out in (whole, parts))
+    for part in ("network", "average"):
+        assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
     for key, state in a["optimizer"]["state"].items():
         assert all(torch.equal(state[name], b["optimizer"]["state"][key][name]) for name in state)
     ours, theirs = load_kernels(whole / train.KERNELS), load_kernels(parts / train.KERNELS)
@@ -112,10 +119,11 @@ def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Setting
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_a_checkpoint_and_ends_the_training(tmp_path: Path, tiny: Settings, number: int) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(PretrainingStopped, match="after step 2 of 6"):
+    with pytest.raises(PretrainingStopped, match="after step 3 of 6"):
         pretrain(images(), tmp_path, tiny, stop_at(2, lambda: os.kill(os.getpid(), number)))
     assert signal.getsignal(number) is before
-    assert checkpoint.load(tmp_path / checkpoint.NAME)["step"] == 2
+    # It came between the second step and the third.
+    assert state_of(tmp_path)["progress"]["step"] == 3
     assert pretrain(images(), tmp_path, tiny).is_file()
 
 
@@ -148,51 +156,63 @@ def test_other_settings_or_images_in_the_same_folder_are_refused(tmp_path: Path,
 def test_a_non_finite_step_is_skipped_and_counted(
     tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = train.objective.masked_loss, []
+    real, calls = terms.objective.masked_loss, []
 
     def sometimes_nan(*args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         calls.append(1)
         loss, trivial = real(*args)
         return (loss * math.nan if len(calls) == 3 else loss), trivial
 
-    monkeypatch.setattr(train.objective, "masked_loss", sometimes_nan)
+    monkeypatch.setattr(terms.objective, "masked_loss", sometimes_nan)
     pretrain(images(), tmp_path, tiny)
     assert [r["skipped_steps"] for r in log_of(tmp_path)] == [0, 1, 1]
     assert all(torch.isfinite(w).all() for w in weights_of(tmp_path).values())
     assert math.isfinite(log_of(tmp_path)[1]["loss"])
 
 
-def test_a_training_that_stays_non_finite_ends_with_advice(
+def test_a_training_that_stays_non_finite_rolls_back_and_then_ends_with_advice(
     tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = train.objective.masked_loss
-    monkeypatch.setattr(train.objective, "masked_loss", lambda *args: (real(*args)[0] * math.nan, real(*args)[1]))
-    with pytest.raises(HarmbenchError, match=r"20 steps in a row.*lower learning rate"):
-        pretrain(images(), tmp_path, replace(tiny, steps=30))
+    real, calls = terms.objective.masked_loss, []
+
+    def nan_from_the_fifth(*args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(1)
+        loss, trivial = real(*args)
+        return (loss * math.nan if len(calls) > 5 else loss), trivial
+
+    monkeypatch.setattr(terms.objective, "masked_loss", nan_from_the_fifth)
+    settings = replace(tiny, steps=30, rollback_after=4, rollbacks=2)
+    with (
+        pytest.warns(UserWarning, match=r"4 steps in a row, up to step 9, .* from step 3 .* times 0\.5"),
+        pytest.raises(TrainingDiverged, match=r"4 steps in a row.*after 2 roll-back.*lower learning rate"),
+    ):
+        pretrain(images(), tmp_path, settings)
+    # Five good steps and four bad ones; back to the checkpoint of step 3 (none is written after a bad step), twice.
+    assert len(calls) == 5 + 3 * 4
+    progress = state_of(tmp_path)["progress"]
+    assert (progress["step"], progress["rollbacks"], progress["rate_scale"], progress["skipped"]) == (3, 2, 0.25, 8)
 
 
 def test_a_checkpoint_cut_off_while_it_is_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / checkpoint.NAME
-    checkpoint.save(path, {"step": 1})
+    checkpoint.save(tmp_path, 1, {"step": 1})
 
     def full_disk(state: Any, file: Any) -> None:
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", full_disk)
-    with pytest.raises(DataError, match=r"No space left.*earlier checkpoint is intact"):
-        checkpoint.save(path, {"step": 2})
-    assert checkpoint.load(path)["step"] == 1
-    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.NAME]
+    with pytest.raises(DataError, match=r"No space left.*earlier checkpoints are intact"):
+        checkpoint.save(tmp_path, 2, {"step": 2})
+    assert state_of(tmp_path)["step"] == 1
+    assert [p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()] == ["step-000000001.pt"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child does nothing but write a file
 def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / checkpoint.NAME
-    checkpoint.save(path, {"step": 1})
+    checkpoint.save(tmp_path, 1, {"step": 1})
 
     def killed(state: Any, file: Any) -> None:
         file.write(b"half of it")
@@ -203,29 +223,53 @@ def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_old_one(tmp_pa
     if child == 0:
         try:
             checkpoint.torch.save = killed
-            checkpoint.save(path, {"step": 2})
+            checkpoint.save(tmp_path, 2, {"step": 2})
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    assert checkpoint.load(path)["step"] == 1
+    assert state_of(tmp_path)["step"] == 1
     # What the killed process left is under another name and does not keep the next checkpoint from being written.
-    checkpoint.save(path, {"step": 3})
-    assert checkpoint.load(path)["step"] == 3
+    checkpoint.save(tmp_path, 3, {"step": 3})
+    assert state_of(tmp_path)["step"] == 3
 
 
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
-    path = tmp_path / checkpoint.NAME
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(DataError, match=r"checkpoint\.pt: this is not a whole checkpoint.*Delete it"):
-        checkpoint.load(path)
+def test_the_newest_checkpoints_are_kept_and_a_damaged_one_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    for step in range(1, 5):
+        checkpoint.save(tmp_path, step, {"step": step}, keep=2)
+    third, fourth = checkpoint.all_in(tmp_path)
+    assert (third.name, fourth.name) == ("step-000000003.pt", "step-000000004.pt")
+    fourth.write_bytes(fourth.read_bytes()[:100])
+    with pytest.warns(UserWarning, match=r"step-000000004\.pt: this is not a whole.*goes on from step-000000003"):
+        assert state_of(tmp_path)["step"] == 3
+    third.write_bytes(b"")
+    with pytest.raises(DataError, match=r"step-000000004\.pt: this is not a whole checkpoint.*Delete it"):
+        checkpoint.load_latest(tmp_path)
+
+
+def test_a_checkpoint_of_an_earlier_step_makes_the_later_ones_void(tmp_path: Path) -> None:
+    for step in (3, 6):
+        checkpoint.save(tmp_path, step, {}, keep=5)
+    checkpoint.save(tmp_path, 3, {}, keep=5)
+    assert [p.name for p in checkpoint.all_in(tmp_path)] == ["step-000000003.pt"]
 
 
 def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / checkpoint.NAME
-    torch.save({"format_version": 1, "harm": Path("x")}, path)  # a class is not plain data
+    path = tmp_path / "step-000000001.pt"
+    torch.save({"format_version": 2, "harm": Path("x")}, path)  # a class is not plain data
     with pytest.raises(DataError, match="not a whole checkpoint"):
         checkpoint.load(path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = checkpoint.path_of(tmp_path, 1)
+    path.parent.mkdir()
+    torch.save({"format_version": 1, "step": 1}, path)
+    with pytest.raises(DataError, match="format version 1, not 2"):
+        checkpoint.load_latest(tmp_path)
+    path.rename(tmp_path / "checkpoint.pt")
+    with pytest.raises(DataError, match=r"checkpoint\.pt: .*earlier version of harmbench"):
+        checkpoint.load_latest(tmp_path)
 
 
 def test_the_export_holds_the_trained_stem_and_says_where_it_comes_from(tmp_path: Path, tiny: Settings) -> None:
@@ -266,15 +310,15 @@ def test_kernels_that_differ_in_sign_and_size_only_have_no_diversity() -> None:
 
 def test_the_learning_rate_rises_then_follows_half_a_cosine_to_zero() -> None:
     settings = Settings(steps=100, warmup=0.1, lr=2.0)
-    rates = [train.learning_rate(settings, step) for step in range(100)]
+    rates = [optimizer.learning_rate(settings, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.2) and rates[9] == pytest.approx(2.0)
     assert rates[10] == pytest.approx(2.0) and rates[55] == pytest.approx(1.0) and rates[99] < 0.001
-    assert Settings(steps=1).lr == train.learning_rate(Settings(steps=1), 0)
+    assert Settings(steps=1).lr == optimizer.learning_rate(Settings(steps=1), 0)
 
 
 def test_norms_biases_grn_and_the_mask_token_are_not_decayed(tiny: Settings) -> None:
     network = model.MaskedAutoencoder(model.architecture("toy"), decoder_width=16)
-    decayed = {id(p) for p in train.make_optimizer(network, tiny, fused=False).param_groups[0]["params"]}
+    decayed = {id(p) for p in optimizer.make_optimizer(network, tiny, fused=False).param_groups[0]["params"]}
     names = {name for name, p in network.named_parameters() if id(p) in decayed}
     assert "encoder.stem.0.weight" in names and "encoder.stages.0.blocks.0.conv_dw.weight" in names
     assert not any("grn" in n or "norm" in n or n.endswith("bias") or "mask_token" in n for n in names)
@@ -307,8 +351,8 @@ def test_a_wrong_setting_is_named_with_its_rule(change: dict[str, Any], message:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_asking_for_a_gpu_that_is_not_there_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no CUDA GPU"):
-        train.find_device("cuda")
-    assert train.find_device("auto").type == "cpu"
+        hardware.find_device("cuda")
+    assert hardware.find_device("auto").type == "cpu"
 
 
 def test_presets_are_valid_and_changed_by_name() -> None:
@@ -325,7 +369,7 @@ def test_pretraining_imports_none_of_what_a_gpu_machine_may_lack() -> None:
         "import sys, harmbench_builtin.pretrain.train, harmbench_builtin.pretrain.data, "
         "harmbench_builtin.pretrain.presets\n"
         "lacking = {'pydantic', 'SimpleITK', 'timm', 'torchvision', 'pandas', 'radiomics', 'sklearn', 'xgboost', 'PIL',"
-        " 'pluggy', 'typer', 'scipy'}\n"
+        " 'pluggy', 'typer'}\n"
         "print(sorted(lacking & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -163,9 +163,15 @@ class Encoder(nn.Module):
         super().__init__()
         dims = arch.dims
         self.stem = nn.Sequential(nn.Conv2d(in_chans, dims[0], STEM, stride=STEM), LayerNorm2d(dims[0]))
+        self.channels_last = True
+        """Memory layout of the maps; the same numbers either way, to rounding."""
         self.stages = nn.ModuleList(
             Stage(dims[i - 1] if i else None, dims[i], arch.depths[i], arch.conv_mlp) for i in range(4)
         )
+
+    def respond(self, x: Tensor) -> Tensor:
+        """Responses of the stem's kernels (B, K, H/4, W/4), before any norm."""
+        return self.stem[0](x.contiguous(memory_format=torch.channels_last) if self.channels_last else x)
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """The last stage's map.
@@ -181,7 +187,11 @@ class Encoder(nn.Module):
         -------
         (B, dims[3], H/32, W/32), zero at hidden cells.
         """
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        return self.encode(self.respond(x), visible)
+
+    def encode(self, stem: Tensor, visible: Tensor | None = None) -> Tensor:
+        """`forward` from the stem's responses on."""
+        x = self.stem[1](stem)
         if visible is not None:
             visible = visible.to(x.dtype)
         for i, stage in enumerate(self.stages):
@@ -231,11 +241,21 @@ class MaskedAutoencoder(nn.Module):
                     nn.init.zeros_(module.bias)
         nn.init.normal_(self.mask_token, std=0.02, generator=generator)
 
-    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
-        """Predicted cells (B, C * 32 * 32, H/32, W/32), laid out as `objective.patchify` does."""
-        code = self.proj(self.encoder(x, visible))
+    def forward(self, x: Tensor, visible: Tensor, with_stem: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Predicted cells (B, C * 32 * 32, H/32, W/32), laid out as `objective.patchify` does.
+
+        With `with_stem` also the stem's responses to the whole image (B, K, H/4, W/4).
+        """
+        stem = self.encoder.respond(x)
+        code = self.proj(self.encoder.encode(stem, visible))
         seen = visible.to(code.dtype)
-        return self.pred(self.decoder(code * seen + self.mask_token.to(code.dtype) * (1 - seen)))
+        predicted = self.pred(self.decoder(code * seen + self.mask_token.to(code.dtype) * (1 - seen)))
+        return (predicted, stem) if with_stem else predicted
+
+    def arrange(self, channels_last: bool) -> None:
+        """Choose the memory layout of weights and maps."""
+        self.encoder.channels_last = channels_last
+        self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)  # type: ignore[call-overload]
 
     @property
     def stem(self) -> nn.Conv2d:

@@ -1,19 +1,18 @@
-"""Watching a training: the log, the figures of the stem, and the signals that end it."""
+"""Figures that say how a training goes: of the stem, and of the time that steps take."""
 
 from __future__ import annotations
 
-import json
-import signal
-import threading
-from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from harmbench.errors import DataError
-from harmbench_builtin.pretrain.export import write_whole
+from harmbench_builtin.pretrain.throughput import peak_memory_mb
 
 
 def stem_facts(weight: Tensor, start: Tensor) -> dict[str, float]:
@@ -42,74 +41,78 @@ def stem_facts(weight: Tensor, start: Tensor) -> dict[str, float]:
     }
 
 
-class Log:
-    """A file of JSON records, one per line.
+@dataclass(frozen=True)
+class Work:
+    """What a step costs.
 
     Parameters
     ----------
-    path : Path
-    keep_until : int
-        Records of later steps are dropped: a resumed training writes them again. So is a half-written last line.
+    images : int
+        Of a step, over all processes.
+    flops : float
+        Of a step, per process.
+    peak : float
+        Floating-point operations that the device does in a second at best.
     """
 
-    def __init__(self, path: Path, keep_until: int) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = []
-        for line in path.read_text().splitlines() if keep_until and path.exists() else []:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record["step"] <= keep_until:
-                kept.append(line + "\n")
-        write_whole(path, "".join(kept).encode())
-
-    def write(self, record: dict[str, Any]) -> None:
-        line = json.dumps({key: _short(value) for key, value in record.items()})
-        try:
-            with self.path.open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise DataError(
-                f"the training log could not be written ({error}).",
-                file=self.path,
-                remedy="Free some space, then run again: training goes on from the last checkpoint.",
-            ) from error
+    images: int
+    flops: float
+    peak: float
 
 
-def _short(value: Any) -> Any:
-    """Six digits are enough for a log; NaN is not JSON."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if value - value == 0 else None
-    return value
+class Window:
+    """The steps since the last record: their mean losses and how their time was spent."""
 
+    def __init__(self, device: torch.device, work: Work) -> None:
+        self._device, self._work = device, work
+        self._restart()
 
-class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a flag; a second one acts at once, as usual.
+    def _restart(self) -> None:
+        self._start = time.perf_counter()
+        self._waited = 0.0
+        self._marks: list[tuple[Any, Any]] = []
+        self._values: list[dict[str, float]] = []
 
-    Signals can only be caught in the main thread; elsewhere the flag stays False.
-    """
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what gets a batch ready.
 
-    def __init__(self) -> None:
-        self.received = False
-        self._earlier: dict[int, Any] = {}
+        On a GPU its own time between both ends is taken: what it spends on crops, and what it idles when the images
+        come too late. The clock of the CPU, which runs ahead of the GPU, would say nothing.
+        """
+        if self._device.type == "cuda":
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            first.record()
+            yield
+            last.record()
+            self._marks.append((first, last))
+            return
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
 
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._earlier[number] = signal.signal(number, self._note)
-        return self
+    def add(self, values: dict[str, float]) -> None:
+        """The loss and its parts in one step."""
+        self._values.append(values)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._restore()
+    def close(self) -> dict[str, float]:
+        """Means over the finite steps and figures of speed; then a new window begins."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        seconds = time.perf_counter() - self._start
+        waited = self._waited + sum(first.elapsed_time(last) / 1000 for first, last in self._marks)
+        steps = len(self._values)
+        finite = [values for values in self._values if math.isfinite(values["loss"])]
+        facts = {
+            name: sum(values[name] for values in finite) / len(finite) if finite else math.nan
+            for name in self._values[-1]
+        }
+        facts |= {
+            "images_per_second": steps * self._work.images / seconds,
+            "step_ms": 1000 * seconds / steps,
+            "data_wait_share": waited / seconds,
+            "mfu": steps * self._work.flops / seconds / self._work.peak,
+            "peak_memory_mb": peak_memory_mb(self._device),
+        }
+        self._restart()
+        return facts

@@ -38,7 +38,9 @@ def targets(images: Tensor, floor: float) -> Tensor:
     return (cells - mean) / torch.sqrt(variance + floor)
 
 
-def masked_loss(predicted: Tensor, target: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
+def masked_loss(
+    predicted: Tensor, target: Tensor, scored: Tensor, count: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean squared error over the scored cells of the whole batch, and that of predicting zero.
 
     Parameters
@@ -46,6 +48,9 @@ def masked_loss(predicted: Tensor, target: Tensor, scored: Tensor) -> tuple[Tens
     predicted, target : (B, P, h, w)
     scored : bool (B, 1, h, w)
         Cells that were hidden and lie in the sector.
+    count : scalar, optional
+        What the sums over cells are divided by; default: the scored cells that are given. Where a step comes in
+        parts it is the count of the whole step, since the parts' counts differ.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def masked_loss(predicted: Tensor, target: Tensor, scored: Tensor) -> tuple[Tens
         when no cell is scored.
     """
     weight = scored.to(target.dtype)
-    count = weight.sum().clamp(min=1)
+    count = (weight.sum() if count is None else count).clamp(min=1)
     loss = ((predicted.to(target.dtype) - target).square().mean(1, keepdim=True) * weight).sum() / count
     trivial = (target.square().mean(1, keepdim=True) * weight).sum() / count
     return loss, trivial

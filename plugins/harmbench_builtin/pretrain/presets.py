@@ -17,6 +17,8 @@ OFFICIAL = Settings(
     lr=1.5e-4,
     warmup=0.05,
     clip=0.0,
+    # The published code keeps no average.
+    ema=0.0,
     # Background is hidden and scored like anything else.
     min_sector=0.0,
     # Their 1e-6 on images of unit variance, in grey levels of an image whose sd is 50.

@@ -1,4 +1,8 @@
-"""Which images a step sees, and which part of each: functions of seed and step, so that there is no state to lose."""
+"""Which images a step sees, and which part of each.
+
+Every number is a function of (seed, step, position in the batch of all processes): there is no state to lose, and
+neither the number of processes nor that of the parts of a batch changes what is seen.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +28,35 @@ def indices(base: int, step: int, batch: int, count: int) -> Tensor:
     -------
     int64 (batch,)
     """
-    first = step * batch
-    return torch.stack([_order(base, at // count, count)[at % count] for at in range(first, first + batch)])
+    parts: list[Tensor] = []
+    at, end = step * batch, (step + 1) * batch
+    while at < end:
+        epoch, offset = divmod(at, count)
+        parts.append(_order(base, epoch, count)[offset : offset + end - at])
+        at += len(parts[-1])
+    return torch.cat(parts)
 
 
-def generator(base: int, step: int) -> torch.Generator:
-    """The random numbers of a step (always drawn on the CPU, so that every device gets the same)."""
-    return torch.Generator().manual_seed(seed(base, pretrain="step", step=step))
+CROP_DRAWS = 5
+"""Random numbers that a crop takes: area, aspect, place (2), mirror."""
+
+
+def draws(base: int, step: int, batch: int, cells: int) -> tuple[Tensor, Tensor]:
+    """The random numbers of a step, uniform in [0, 1), always drawn on the CPU: every device gets the same.
+
+    Returns
+    -------
+    crops : float32 (batch, 5)
+    noise : float32 (batch, 1, cells, cells)
+        Decides which cells are hidden.
+    """
+    random = torch.Generator().manual_seed(seed(base, pretrain="step", step=step))
+    crops = torch.rand((batch, CROP_DRAWS), generator=random)
+    return crops, torch.rand((batch, 1, cells, cells), generator=random)
 
 
 def crop_and_flip(
-    pixels: Tensor, sector: Tensor, size: int, area: tuple[float, float], flip: bool, random: torch.Generator
+    pixels: Tensor, sector: Tensor, size: int, area: tuple[float, float], flip: bool, draws: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Random resized crops, half of them mirrored left to right, on the device that holds the images.
 
@@ -47,7 +69,8 @@ def crop_and_flip(
     area : (float, float)
         Smallest and largest share of the image's area; the aspect ratio lies between 3:4 and 4:3.
     flip : bool
-    random : torch.Generator
+    draws : float32 (B, 5)
+        Uniform random numbers.
 
     Returns
     -------
@@ -55,7 +78,6 @@ def crop_and_flip(
     sector : float32 (B, 1, size, size), 0 to 1
     """
     batch = len(pixels)
-    draws = torch.rand((batch, 5), generator=random).to(pixels.device)
     share = area[0] + (area[1] - area[0]) * draws[:, 0]
     stretch = torch.exp((2 * draws[:, 1] - 1) * (0.5 * math.log(4 / 3)))
     width = (share.sqrt() * stretch).clamp(max=1)

@@ -1,38 +1,47 @@
-"""Masked-autoencoder pretraining, from images to a kernel file. Needs torch, numpy and safetensors only.
+"""Masked-autoencoder pretraining, from images to kernel files. Needs torch, numpy and safetensors only.
 
-Every random number is a function of seed and step (`sampling.py`), so a run that was stopped goes on exactly where it
-was: on a CPU the result is the same to the bit as if it had never stopped.
+Every random number is a function of seed, step and position in the batch (`sampling.py`), so a run that was stopped
+goes on exactly where it was: on a CPU the result is the same to the bit as if it had never stopped. Run by
+`torchrun`, several processes share each batch and do together what one would do alone.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 import time
+import warnings
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from harmbench.errors import HarmbenchError, UsageError
+from harmbench.errors import UsageError
 from harmbench.progress import ProgressFunction, no_progress
-from harmbench.seeding import seed as derive_seed
-from harmbench_builtin.pretrain import checkpoint, masking, objective, sampling
+from harmbench_builtin.pretrain import hardware
+from harmbench_builtin.pretrain.artifacts import CARD, EMA_KERNELS, KERNELS, Trained, write_artifacts
+from harmbench_builtin.pretrain.batches import Batch, Batches
 from harmbench_builtin.pretrain.data import PretrainingImages
-from harmbench_builtin.pretrain.export import card, export_kernels, write_whole
-from harmbench_builtin.pretrain.model import MaskedAutoencoder, architecture
-from harmbench_builtin.pretrain.monitor import Log, StopSignals, stem_facts
+from harmbench_builtin.pretrain.distributed import World, connected
+from harmbench_builtin.pretrain.logs import Log, require_tensorboard
+from harmbench_builtin.pretrain.model import architecture
+from harmbench_builtin.pretrain.monitor import Window, Work, stem_facts
+from harmbench_builtin.pretrain.optimizer import learning_rate, set_rate
+from harmbench_builtin.pretrain.pictures import Pictures
 from harmbench_builtin.pretrain.settings import Settings
+from harmbench_builtin.pretrain.state import State
+from harmbench_builtin.pretrain.stopping import PretrainingStopped, StopSignals, TrainingDiverged
+from harmbench_builtin.pretrain.terms import Objective, terms_of
+from harmbench_builtin.pretrain.throughput import measured_peak, training_flops
+from harmbench_builtin.pretrain.tracing import tracer
 
-KERNELS = "kernels.safetensors"
-CARD = "kernels.md"
 LOG = "log.jsonl"
-GIVE_UP_AFTER = 20
-"""Non-finite steps in a row after which training has failed."""
-
-
-class PretrainingStopped(HarmbenchError):
-    """Stopped by Ctrl-C or SIGTERM after a checkpoint was written; running again goes on from there."""
+TENSORBOARD = "tensorboard"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def pretrain(
@@ -47,7 +56,8 @@ def pretrain(
     ----------
     images : PretrainingImages
     out : path
-        Folder for the checkpoint, the log (`log.jsonl`), the kernels and their card.
+        Folder for checkpoints, the log (`log.jsonl`), pictures, the kernels and their card. With several machines it
+        must be one that all of them see.
     settings : Settings
     progress : callable
         progress(stage, done, total)
@@ -61,256 +71,232 @@ def pretrain(
     ------
     PretrainingStopped
         After Ctrl-C or SIGTERM; nothing trained is lost.
+    TrainingDiverged
+        When loss or gradient stay non-finite.
     UsageError
-        When `out` holds a training with other settings or images.
+        When `out` holds a training with other settings or images, or the settings do not fit the machine.
     DataError
         When the images show nothing, or a file cannot be read or written.
     """
     settings = settings or Settings()
-    threads = torch.get_num_threads()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    try:
-        return _Training(images, Path(out), settings).run(progress)
-    finally:
-        torch.set_num_threads(threads)
+    with connected(settings.device) as world:
+        shares = world.size * settings.accumulate
+        if settings.batch % shares:
+            raise UsageError(
+                f"A batch of {settings.batch} cannot be divided over {world.size} process(es) with accumulate "
+                f"{settings.accumulate}. Choose a batch that is a multiple of {shares}."
+            )
+        if settings.tensorboard:
+            require_tensorboard()
+        device = hardware.find_device(settings.device, world.local_rank)
+        precision = hardware.find_precision(settings.precision, device)
+        with hardware.torch_set_up(settings.threads, precision):
+            return _Training(images, Path(out), settings, world, device, precision).run(progress)
 
 
 class _Training:
-    """What a training holds: network, optimiser, images on the device, and how far it is."""
+    """The loop, and what it works with."""
 
-    def __init__(self, images: PretrainingImages, out: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        images: PretrainingImages,
+        out: Path,
+        settings: Settings,
+        world: World,
+        device: torch.device,
+        precision: str,
+    ) -> None:
         self.images, self.out, self.settings = images, out, settings
+        self.world, self.device, self.precision = world, device, precision
         self.mean, self.std = images.statistics()
-        self.device = find_device(settings.device)
-        self.bf16 = settings.precision == "bf16" or (
-            settings.precision == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        )
-        generator = torch.Generator().manual_seed(derive_seed(settings.seed, pretrain="weights"))
-        network = MaskedAutoencoder(
-            architecture(settings.size), 1, settings.decoder_width, settings.init_sd, generator=generator
-        )
-        self.start = network.stem.weight.detach().clone()
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = make_optimizer(self.network, settings, fused=self.device.type == "cuda")
-        self.pixels = torch.from_numpy(images.pixels).to(self.device)
-        self.sector = torch.from_numpy(images.sector).to(self.device)
-        self.step = self.skipped = self.skipped_in_a_row = 0
-        self.seconds = 0.0
-        self.last: dict[str, Any] = {}
-        self.identity = {"settings": settings.shaping(), "images": images.digest()}
+        self.state = State(images, settings, device)
 
     def run(self, progress: ProgressFunction) -> Path:
-        self._resume()
-        log = Log(self.out / LOG, keep_until=self.step)
-        started = window_started = time.perf_counter()
-        before = self.seconds
-        # Loss and trivial loss of the steps since the last record.
-        window: list[tuple[float, float]] = []
-        with StopSignals() as stop:
-            while self.step < self.settings.steps:
-                facts = self._one_step()
-                window.append((facts["loss"], facts["trivial_loss"]))
-                self.step += 1
-                self.seconds = before + time.perf_counter() - started
-                progress("pretrain", self.step, self.settings.steps)
-                last = self.step == self.settings.steps
-                if self.step % self.settings.log_every == 0 or last:
-                    now = time.perf_counter()
-                    rate = len(window) * self.settings.batch / (now - window_started)
-                    log.write(self._record(facts, window, rate))
-                    window, window_started = [], now
-                if self.step % self.settings.checkpoint_every == 0 or last or stop.received:
-                    self._save()
-                if stop.received and not last:
-                    raise PretrainingStopped(
-                        f"Pretraining stopped after step {self.step} of {self.settings.steps}; "
-                        f"the checkpoint is in {self.out}. Run the same command again to go on."
-                    )
-        return self._export()
+        if not self.state.load(self.out):
+            # Written before the first step: a folder that cannot be written to is found now, and there always is a
+            # checkpoint to go back to.
+            self.world.wait()
+            self._save()
+        if self.state.at.step < self.settings.steps:
+            with ExitStack() as stack:
+                batches = Batches(self.images, self.mean, self.std, self.settings, self.device, self.world)
+                stack.callback(batches.close)
+                model = self._prepare(batches)
+                log = self._open_log(stack)
+                stop = stack.enter_context(StopSignals())
+                trace = stack.enter_context(tracer(self.settings.profile, self.out, self.device, self.world))
+                self._learn(batches, model, log, stop, trace, progress)
+        if self.world.first:
+            write_artifacts(self.out, self._trained())
+        self.world.wait()
+        return self.out / KERNELS
 
-    def _one_step(self) -> dict[str, float]:
-        """One update of the weights, or none when a number is not finite."""
-        settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, self.step)
-        images, visible, scored = self._batch()
-        # The floor is given in grey levels; the images are in units of their standard deviation by now.
-        target = objective.targets(images, (settings.floor / 255.0 / self.std) ** 2)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            predicted = self.network(images, visible)
-        loss, trivial = objective.masked_loss(predicted, target, scored)
-        loss.backward()
-        limit = settings.clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        finite = bool(torch.isfinite(norm) & torch.isfinite(loss))
-        if finite:
-            self.optimizer.step()
-            self.skipped_in_a_row = 0
-        else:
-            self._count_skipped()
-        self.optimizer.zero_grad(set_to_none=True)
-        return {
-            "loss": loss.item(),
-            "trivial_loss": trivial.item(),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "gradient_norm": norm.item(),
-            "masked_cells": int(scored.sum().item()),
-        }
+    def _prepare(self, batches: Batches) -> nn.Module:
+        """The module that is trained: laid out, compiled, and shared by all processes."""
+        settings, network = self.settings, self.state.network
+        objective = Objective(network, terms_of(settings, self.std), self.precision == "bf16")
+        trial = next(batches.take(self.state.at.step).parts(settings.accumulate))
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Prepared images, which of their cells are seen, and which are scored."""
-        settings = self.settings
-        random = sampling.generator(settings.seed, self.step)
-        chosen = sampling.indices(settings.seed, self.step, settings.batch, len(self.images)).to(self.device)
-        grey, sector = sampling.crop_and_flip(
-            self.pixels[chosen], self.sector[chosen], settings.image_size, settings.crop, settings.flip, random
-        )
-        eligible = masking.eligible_cells(sector, settings.min_sector)
-        noise = torch.rand(eligible.shape, generator=random).to(self.device)
-        visible = masking.visible_cells(eligible, settings.mask_ratio, noise)
-        return (grey / 255.0 - self.mean) / self.std, visible, ~visible
+        def try_a_step() -> None:
+            objective(trial)[0].backward()
+            network.zero_grad(set_to_none=True)
 
-    def _count_skipped(self) -> None:
-        self.skipped += 1
-        self.skipped_in_a_row += 1
-        if self.skipped_in_a_row >= GIVE_UP_AFTER:
-            raise HarmbenchError(
-                f"Loss or gradient was not finite in {GIVE_UP_AFTER} steps in a row, up to step {self.step}. The last "
-                f"checkpoint in {self.out} is from before. Train in another folder with a lower learning rate "
-                f"(it was {self.settings.lr:g}) or with precision fp32."
-            )
+        hardware.choose_layout(network, settings.channels_last, self.device, self.world, try_a_step)
+        hardware.compile_network(network, settings.compile, self.device, self.world, try_a_step)
+        return self.world.parallel(objective, self.device)
 
-    def _record(self, facts: dict[str, float], window: list[tuple[float, float]], rate: float) -> dict[str, Any]:
-        finite = [pair for pair in window if math.isfinite(pair[0])] or [(math.nan, math.nan)]
-        means = [sum(column) / len(finite) for column in zip(*finite, strict=True)]
-        self.last = {
-            "step": self.step,
-            **facts,
-            "loss": means[0],
-            "trivial_loss": means[1],
-            "images_per_second": rate,
-            **stem_facts(self.network.stem.weight, self.start),
-            "skipped_steps": self.skipped,
-            "seconds": self.seconds,
-        }
-        return self.last
+    def _learn(
+        self,
+        batches: Batches,
+        model: nn.Module,
+        log: Log | None,
+        stop: StopSignals,
+        trace: Any,
+        progress: ProgressFunction,
+    ) -> None:
+        settings, state, optimizer = self.settings, self.state, self.state.optimizer
+        pictures = self._pictures()
+        window = Window(self.device, self._work())
+        started = time.perf_counter() - state.at.seconds
+        while state.at.step < settings.steps:
+            set_rate(optimizer, state.at.rate_scale * learning_rate(settings, state.at.step))
+            with window.waiting():
+                batch = batches.take(state.at.step)
+            values = self._backward(model, batch)
+            norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or math.inf)
+            with window.waiting():
+                batches.prepare(state.at.step + 1)
+            facts, asked = self._agree(values, norm, stop.number)
+            if math.isfinite(facts["loss"]) and math.isfinite(facts["gradient_norm"]):
+                optimizer.step()
+                if state.average is not None:
+                    state.average.update(state.network)
+                state.at = replace(state.at, skipped_in_a_row=0)
+            else:
+                bad = state.at.skipped_in_a_row + 1
+                state.at = replace(state.at, skipped=state.at.skipped + 1, skipped_in_a_row=bad)
+            optimizer.zero_grad(set_to_none=True)
+            if state.at.skipped_in_a_row >= settings.rollback_after:
+                self._roll_back(log)
+                continue
+            state.at = replace(state.at, step=state.at.step + 1, seconds=time.perf_counter() - started)
+            window.add(facts)
+            last = state.at.step == settings.steps
+            if self._due(settings.log_every) or last:
+                self._record(window, log)
+            if pictures is not None and (self._due(settings.reconstruct_every) or last):
+                pictures.save(state.network, state.at.step)
+            # Weights that give non-finite numbers are not worth going back to.
+            if (self._due(settings.checkpoint_every) and not state.at.skipped_in_a_row) or last or asked:
+                self._save()
+            if trace is not None:
+                trace.step()
+            progress("pretrain", state.at.step, settings.steps)
+            if asked and not last:
+                raise PretrainingStopped(
+                    f"Pretraining stopped after step {state.at.step} of {settings.steps}; the checkpoint is in "
+                    f"{self.out}. Run the same command again to go on.",
+                    asked_to_end=asked == signal.SIGTERM,
+                )
+
+    def _backward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of the whole step, and this process's share of what goes into the log."""
+        values: dict[str, Tensor] = {"masked_cells": batch.scored.sum()}
+        parts = self.settings.accumulate
+        for number, part in enumerate(batch.parts(parts), 1):
+            # Gradients are exchanged once, with those of the last part.
+            early = isinstance(model, DistributedDataParallel) and number < parts
+            with model.no_sync() if early else nullcontext():  # type: ignore[operator]
+                loss, shares = model(part)
+                # Shares add up to the step's loss, but DistributedDataParallel takes the mean over processes.
+                (loss * self.world.size).backward()
+            values |= {name: share + values.get(name, 0.0) for name, share in shares.items()}
+        return values
+
+    def _agree(self, values: dict[str, Tensor], norm: Tensor, stop: int) -> tuple[dict[str, float], int]:
+        """Sum the shares over processes; all of them learn of a signal that one received (its number, else 0).
+
+        The only moment of a step at which the CPU waits for the GPU.
+        """
+        signals = torch.tensor([float(stop == number) for number in _SIGNALS], dtype=torch.float64, device=self.device)
+        shares = torch.cat([torch.stack([value.double() for value in values.values()]), signals])
+        *sums, ended, interrupted, length = torch.cat([self.world.total(shares), norm.double()[None]]).tolist()
+        asked = _SIGNALS[0] if ended else _SIGNALS[1] if interrupted else 0
+        return {**dict(zip(values, sums, strict=True)), "gradient_norm": length}, asked
+
+    def _roll_back(self, log: Log | None) -> None:
+        # The first process may still be writing; afterwards it must not write before all have read.
+        self.world.wait()
+        what = self.state.roll_back(self.out)
+        self.world.wait()
+        self._save()
+        if log is not None:
+            log.rewind(self.state.at.step)
+            warnings.warn(what, stacklevel=2)
 
     def _save(self) -> None:
-        checkpoint.save(
-            self.out / checkpoint.NAME,
-            {
-                "identity": self.identity,
-                "step": self.step,
-                "skipped": self.skipped,
-                "seconds": self.seconds,
-                "last": self.last,
-                "start": self.start,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-        )
+        if self.world.first:
+            self.state.save(self.out)
 
-    def _resume(self) -> None:
-        path = self.out / checkpoint.NAME
-        if not path.exists():
-            return
-        state = checkpoint.load(path)
-        if state["identity"] != self.identity:
-            theirs, ours = state["identity"]["settings"], self.settings.shaping()
-            changed = [f"{key} {theirs.get(key)} -> {ours[key]}" for key in ours if theirs.get(key) != ours[key]]
-            what = f"settings: {', '.join(changed)}" if changed else "images"
-            raise UsageError(
-                f"{path} belongs to a training with other {what}. "
-                "Choose another folder, or delete the file to start again."
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.start, self.last = state["start"], state["last"]
-        self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.state.at.step % every == 0
 
-    def _export(self) -> Path:
-        provenance = self._provenance()
-        path = export_kernels(
-            self.out / KERNELS,
-            self.network.stem.weight.detach().cpu().numpy(),
-            self.network.stem.bias.detach().cpu().numpy(),
+    def _pictures(self) -> Pictures | None:
+        if not self.world.first or not self.settings.reconstruct_every:
+            return None
+        return Pictures(self.out, self.images, self.mean, self.std, self.settings, self.device)
+
+    def _work(self) -> Work:
+        settings = self.settings
+        flops = training_flops(architecture(settings.size), settings.image_size, settings.decoder_width)
+        share = settings.batch / self.world.size
+        return Work(settings.batch, flops * share, measured_peak(self.device, self.precision))
+
+    def _open_log(self, stack: ExitStack) -> Log | None:
+        if not self.world.first:
+            return None
+        log = Log(self.out / LOG, self.state.at.step, self.out / TENSORBOARD if self.settings.tensorboard else None)
+        stack.callback(log.close)
+        return log
+
+    def _record(self, window: Window, log: Log | None) -> None:
+        state = self.state
+        state.last = {
+            "step": state.at.step,
+            **window.close(),
+            "lr": state.optimizer.param_groups[0]["lr"],
+            **stem_facts(state.network.stem.weight, state.start),
+            "skipped_steps": state.at.skipped,
+            "rollbacks": state.at.rollbacks,
+            "seconds": state.at.seconds,
+        }
+        if log is not None:
+            log.write(state.last)
+
+    def _trained(self) -> Trained:
+        state = self.state
+        return Trained(
+            images=self.images,
+            settings=self.settings,
             mean=self.mean,
             std=self.std,
-            provenance=provenance,
-            licence=self.images.licence,
-            synthetic=self.images.synthetic,
-        )
-        name = f"fcmae-{self.settings.size}-{self.images.name}"
-        text = card(name, provenance, licence=self.images.licence, synthetic=self.images.synthetic)
-        write_whole(self.out / CARD, text.encode())
-        return path
-
-    def _provenance(self) -> dict[str, Any]:
-        from harmbench import __version__
-
-        images = self.images
-        facts = stem_facts(self.network.stem.weight, self.start)
-        return {
-            "kernels": len(self.start),
-            "harmbench": __version__,
-            "torch": torch.__version__,
-            "data": {
-                "name": images.name,
-                "images": len(images),
-                "skipped": len(images.skipped),
-                "samples_sha256": images.ids_digest(),
-                "pixels_sha256": images.digest(),
-                **images.origin,
-            },
-            "settings": self.settings.shaping(),
-            "result": {
-                "steps": self.step,
-                "images_seen": self.step * self.settings.batch,
-                "seconds": round(self.seconds, 1),
-                "device": device_name(self.device),
+            start=state.start,
+            network=state.network,
+            average=state.average.network if state.average is not None else None,
+            result={
+                "steps": state.at.step,
+                "images_seen": state.at.step * self.settings.batch,
+                "seconds": round(state.at.seconds, 1),
+                "device": hardware.device_name(self.device),
+                "processes": self.world.size,
                 "threads": torch.get_num_threads(),
-                "precision": "bf16" if self.bf16 else "fp32",
-                "loss": self.last["loss"],
-                "trivial_loss": self.last["trivial_loss"],
-                "skipped_steps": self.skipped,
-                **facts,
-                "kernel_diversity_at_start": stem_facts(self.start, self.start)["kernel_diversity"],
+                "precision": self.precision,
+                "loss": state.last["loss"],
+                "trivial_loss": state.last["trivial_loss"],
+                "skipped_steps": state.at.skipped,
+                "rollbacks": state.at.rollbacks,
             },
-        }
+        )
 
 
-def find_device(name: str) -> torch.device:
-    """The device behind "auto", "cpu" or "cuda"; UsageError where there is no such one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("device is 'cuda', but this torch sees no CUDA GPU. Use device 'auto' or 'cpu'.")
-    return torch.device(name)
-
-
-def device_name(device: torch.device) -> str:
-    """What the model card says about the device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def learning_rate(settings: Settings, step: int) -> float:
-    """Linear warm-up to `lr`, then half a cosine down to 0, by step."""
-    warm = round(settings.warmup * settings.steps)
-    if step < warm:
-        return settings.lr * (step + 1) / warm
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, settings.steps - warm)))
-
-
-def make_optimizer(network: MaskedAutoencoder, settings: Settings, fused: bool) -> torch.optim.AdamW:
-    """AdamW without decay on norms, GRN, biases and the mask token."""
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for name, parameter in network.named_parameters():
-        plain = parameter.ndim < 2 or "grn" in name or name == "mask_token"
-        (free if plain else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95), fused=fused)
-
-
-__all__ = ["PretrainingStopped", "Settings", "pretrain"]
+__all__ = ["CARD", "EMA_KERNELS", "KERNELS", "LOG", "PretrainingStopped", "Settings", "TrainingDiverged", "pretrain"]
