@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from harmbench.specs import HarmonizerSpec
 from harmbench_builtin.harmonizers.combat.specs import COMBAT
-from harmbench_builtin.harmonizers.pretransform.specs import PRETRANSFORMS
+from harmbench_builtin.harmonizers.filter_bank.specs import BANKS
+from harmbench_builtin.harmonizers.intensity.specs import INTENSITY
 from harmbench_builtin.harmonizers.map_selection.specs import MAP_SELECTION
+from harmbench_builtin.harmonizers.pretransform.specs import PRETRANSFORMS
+from harmbench_builtin.harmonizers.speckle.specs import SPECKLE
 from harmbench_builtin.harmonizers.ssl_kernel.specs import KERNELS
 
 _HERE = "harmbench_builtin.harmonizers"
@@ -64,4 +67,4 @@ CONTROLS = (
     ),
 )
 
-HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *MAP_SELECTION, *PRETRANSFORMS, *CONTROLS)
+HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *BANKS, *INTENSITY, *SPECKLE, *MAP_SELECTION, *PRETRANSFORMS, *CONTROLS)

@@ -14,6 +14,7 @@ from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 
 REDUCTIONS = ("concat", "l2", "mean", "select")
+_STEPS = 2.0**32
 Select = str | int | Sequence[int]
 
 
@@ -115,9 +116,16 @@ class BankHarmonizer:
 
     The whole image is filtered and the mask is applied afterwards, by the extractor: masked first, the mask's edge
     would dominate every kernel.
+
+    Attributes
+    ----------
+    choice : Choice
+    linear_maps : bool
+        False where `respond` does something, so that maps have to be made before features are computed.
     """
 
     choice: Choice
+    linear_maps: bool = True
 
     def bank(self, image: Image) -> FilterBank:
         """The pixels as the filter sees them, and the chosen kernels."""
@@ -154,5 +162,77 @@ class BankHarmonizer:
 
     def linear(self, image: Image) -> FilterBank | None:
         """The filter itself instead of its maps, where the maps are left as they are."""
-        plain = type(self).respond is BankHarmonizer.respond
-        return self.bank(image) if plain and self.choice.keeps_maps else None
+        return self.bank(image) if self.linear_maps and self.choice.keeps_maps else None
+
+
+class FixedBank(BankHarmonizer):
+    """A bank that is the same for every image and filters grey levels as they are, without bias.
+
+    Parameters
+    ----------
+    method : str
+        Named in messages.
+    kernels : float64 (K, h, w)
+    names : sequence of str, length K
+        Of the maps.
+    reduce, select
+        See `choose`.
+    """
+
+    def __init__(self, method: str, kernels: Floats, names: Sequence[str], reduce: str, select: Select) -> None:
+        self.choice = choose(method, names, reduce, select)
+        self.kernels = exact(kernels[list(self.choice.numbers)])
+
+    def bank(self, image: Image) -> FilterBank:
+        """The grey levels, and the chosen kernels."""
+        pixels = image.pixels.astype(np.float64)
+        return FilterBank(pixels, self.kernels, np.zeros(len(self.kernels)), self.choice.names)
+
+
+def exact(kernels: Floats) -> Floats:
+    """The kernels rounded to multiples of 2^-32, so that filtering an 8-bit image makes no rounding error.
+
+    Products and sums then fit into a double's 53 bits, and come out the same in whatever order they are added. The maps
+    of simple kernels take few values, many of them on the very edge between two grey-level bins: a last bit that
+    depends on the order would move them across, and features by per cents.
+    """
+    return np.rint(kernels * _STEPS) / _STEPS
+
+
+def stacked(kernels: Sequence[Floats]) -> Floats:
+    """Kernels of several sizes as one bank (K, h, w): zeros are put around the smaller ones, their middles in line.
+
+    The middle of a kernel is where `filter.padding` puts it, so that a kernel answers as it would alone.
+    """
+    h, w = (max(kernel.shape[axis] for kernel in kernels) for axis in (0, 1))
+    bank = np.zeros((len(kernels), h, w))
+    for place, kernel in zip(bank, kernels, strict=True):
+        top, left = (h - 1) // 2 - (kernel.shape[0] - 1) // 2, (w - 1) // 2 - (kernel.shape[1] - 1) // 2
+        place[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
+    return bank
+
+
+def numbers_of(where: str, text: str | float | Sequence[float], low: float, high: float) -> tuple[float, ...]:
+    """A parameter that is a list of different numbers above `low` and at most `high`, such as "0.1,0.2,0.4".
+
+    Raises
+    ------
+    UsageError
+        Naming what is wrong in the list.
+    """
+    parts = text.split(",") if isinstance(text, str) else [text] if isinstance(text, int | float) else list(text)
+    values: list[float] = []
+    for part in parts:
+        try:
+            value = float(part)
+        except ValueError:
+            value = float("nan")
+        if not low < value <= high:
+            raise UsageError(
+                f"{where} must be numbers above {low:g} and at most {high:g} with commas between them; "
+                f"{str(part).strip()!r} is not."
+            )
+        values.append(value)
+    if len(set(values)) < len(values):
+        raise UsageError(f"{where}={text!r} holds a number twice.")
+    return tuple(values)
