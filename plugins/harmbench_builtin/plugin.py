@@ -51,5 +51,7 @@ def provenance_facts() -> dict[str, str]:
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
     from harmbench_builtin.cli import pretrain
+    from harmbench_builtin.kernels.cli import app as kernels
 
     app.command("pretrain")(pretrain)
+    app.add_typer(kernels, name="kernels")

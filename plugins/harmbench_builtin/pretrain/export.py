@@ -1,10 +1,11 @@
-"""From a trained stem to a kernel file and the card that says what it is."""
+"""From a trained network to files for others: kernels, the whole encoder, pictures, and the card that explains them."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.errors import DataError
-from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, FORMAT_VERSION
+from harmbench.seen import Seen
+from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, FORMAT_VERSION, IMAGES, PATIENTS
+
+ENCODER, ENCODER_CONFIG = "encoder.safetensors", "config.json"
+PICTURE, RESPONSES = "kernels.png", "kernels-frequency.png"
 
 PUBLISHED_IMAGES = 1600 * 1_281_167
 """Images that the published recipe shows the network: 1600 epochs of ImageNet-1k."""
@@ -28,6 +33,8 @@ def export_kernels(
     provenance: Mapping[str, Any],
     licence: str,
     synthetic: bool,
+    seen: Seen | None = None,
+    double: bool = False,
 ) -> Path:
     """Write a kernel file, whole or not at all.
 
@@ -43,6 +50,10 @@ def export_kernels(
         JSON values: data set, digests, settings, figures of the training.
     licence : str
     synthetic : bool
+    seen : Seen, optional
+        Ids of the patients and images that were trained on, 8 bytes each.
+    double : bool, default False
+        Store float64: for kernels that were computed in it.
 
     Raises
     ------
@@ -51,6 +62,7 @@ def export_kernels(
     """
     from safetensors.numpy import save
 
+    kind = np.float64 if double else np.float32
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -60,10 +72,95 @@ def export_kernels(
         "synthetic": "true" if synthetic else "false",
     }
     tensors = {
-        "stem.weight": np.ascontiguousarray(weight, dtype=np.float32),
-        "stem.bias": np.ascontiguousarray(bias, dtype=np.float32),
+        "stem.weight": np.ascontiguousarray(weight, dtype=kind),
+        "stem.bias": np.ascontiguousarray(bias, dtype=kind),
     }
+    if seen is not None:
+        lists = ((PATIENTS, seen.patients), (IMAGES, seen.images))
+        tensors |= {name: np.ascontiguousarray(ids) for name, ids in lists if len(ids)}
     return write_whole(path, save(tensors, metadata))
+
+
+def export_encoder(
+    folder: Path,
+    state: Mapping[str, Any],
+    *,
+    size: str,
+    channels: int,
+    image_size: int,
+    mean: float,
+    std: float,
+    provenance: Mapping[str, Any],
+    licence: str,
+) -> Path:
+    """Write the whole encoder as timm names it: `encoder.safetensors` and `config.json`.
+
+    `timm.create_model("convnextv2_<size>", in_chans=1, num_classes=0, checkpoint_path="encoder.safetensors")` loads it
+    strictly. timm has one layer that pretraining does not: the LayerNorm after pooling, written as its start (weight 1,
+    bias 0).
+
+    Parameters
+    ----------
+    folder : Path
+    state : mapping
+        `Encoder.state_dict()`.
+    size : str
+        "atto" to "huge".
+    channels : int
+    image_size : int
+        Side of the crops it was trained on.
+    mean, std : float
+        The network saw `(x / 255 - mean) / std`.
+    provenance : mapping
+        JSON values.
+    licence : str
+
+    Raises
+    ------
+    DataError
+        When a file cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    width = len(tensors["stages.3.blocks.0.norm.weight"])
+    tensors |= {"head.norm.weight": torch.ones(width), "head.norm.bias": torch.zeros(width)}
+    config = {
+        "architecture": f"convnextv2_{size}",
+        "num_classes": 0,
+        "num_features": width,
+        "model_args": {"in_chans": channels, "num_classes": 0},
+        "pretrained_cfg": {
+            "input_size": [channels, image_size, image_size],
+            "mean": [mean] * channels,
+            "std": [std] * channels,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "num_classes": 0,
+            "first_conv": "stem.0",
+            "classifier": "head.fc",
+            "license": licence,
+        },
+        "harmbench": dict(provenance),
+    }
+    path = write_whole(folder / ENCODER, save(tensors, {"format": "pt", "licence": licence}))
+    write_whole(folder / ENCODER_CONFIG, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def export_pictures(
+    folder: Path, weight: npt.ArrayLike, title: str, names: Sequence[str] = (PICTURE, RESPONSES)
+) -> bool:
+    """Write the kernels (K, 1, h, w) and their frequency responses as PNG; False where Pillow is missing."""
+    if find_spec("PIL") is None:  # a machine for training may lack it, and a picture can be made from the file later
+        return False
+    from harmbench_builtin.kernels.pictures import kernels_picture, responses_picture
+
+    kernels = np.asarray(weight, dtype=np.float64)[:, 0]
+    write_whole(folder / names[0], kernels_picture(kernels, title))
+    write_whole(folder / names[1], responses_picture(kernels, f"{title}: frequency responses"))
+    return True
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -138,5 +235,6 @@ harmonization; only a benchmark does.
 
 {settings}
 
-The log of the training lies beside this file (`.jsonl`, one record per line).
+The log of the training lies beside this file (`.jsonl`, one record per line). `harmbench kernels show` draws the
+kernels and their frequency responses.
 """
