@@ -32,6 +32,17 @@ class GreyLayer:
     bias: Floats
 
 
+@dataclass(frozen=True)
+class BatchNorm:
+    """A trained BatchNorm over K channels: `(y - mean) / sqrt(variance + eps) * gain + shift`."""
+
+    gain: Floats
+    shift: Floats
+    mean: Floats
+    variance: Floats
+    eps: float = 1e-5
+
+
 def to_grey(
     weight: Floats, bias: Floats, mean: Sequence[float], std: Sequence[float], colour: str = "fold"
 ) -> GreyLayer:
@@ -85,12 +96,10 @@ def kept_share(weight: Floats, std: Sequence[float], grey: GreyLayer) -> Floats:
     return np.linalg.norm(grey.weight, axis=(1, 2)) / np.where(most > 0, most, 1.0)
 
 
-def fold_batch_norm(
-    weight: Floats, bias: Floats, *, gain: Floats, shift: Floats, mean: Floats, variance: Floats, eps: float = 1e-5
-) -> tuple[Floats, Floats]:
+def fold_batch_norm(weight: Floats, bias: Floats, norm: BatchNorm) -> tuple[Floats, Floats]:
     """Weights and bias that give what a trained BatchNorm makes of the layer's output (evaluation mode)."""
-    ratio = gain / np.sqrt(variance + eps)
-    return weight * ratio[:, None, None, None], (bias - mean) * ratio + shift
+    ratio = norm.gain / np.sqrt(norm.variance + norm.eps)
+    return weight * ratio[:, None, None, None], (bias - norm.mean) * ratio + norm.shift
 
 
 def _per_channel(name: str, values: Sequence[float], channels: int) -> Floats:

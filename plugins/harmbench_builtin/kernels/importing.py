@@ -14,7 +14,7 @@ import numpy as np
 from harmbench import __version__
 from harmbench.data import Floats
 from harmbench.errors import DataError, UsageError
-from harmbench_builtin.kernels.fold import GreyLayer, fold_batch_norm, kept_share, to_grey
+from harmbench_builtin.kernels.fold import BatchNorm, GreyLayer, fold_batch_norm, kept_share, to_grey
 from harmbench_builtin.kernels.hub import HubFile, fetch
 from harmbench_builtin.kernels.layers import CC_BY_NC, HALF, Found, find
 from harmbench_builtin.kernels.weights import WeightFile, open_weights
@@ -87,7 +87,7 @@ def import_kernels(
     weight = file.read(found.key)
     bias = _bias(file, found.key, len(weight))
     if batch_norm:
-        weight, bias = fold_batch_norm(weight, bias, **_batch_norm(file, found.key, len(weight)))
+        weight, bias = fold_batch_norm(weight, bias, _batch_norm(file, found.key, len(weight)))
     name = hub.repository + "/" + hub.file if hub else file.path.name
     centre, scale, why = _normalisation(file, found, weight.shape[1], mean, std, name)
     try:
@@ -133,8 +133,8 @@ def import_kernels(
         remarks.append(f"Not included, what the network does next: {found.layer.following}{hint}.")
     if faint := int((kept < FAINT).sum()):
         remarks.append(
-            f"{faint} of {len(kept)} kernels look for colour: folding leaves less than {FAINT:.0%} of them, and their maps "
-            "are mostly rounding and noise. Leave them out with reduce=select, or import --colour green."
+            f"{faint} of {len(kept)} kernels look for colour: folding leaves less than {FAINT:.0%} of them, and their "
+            "maps are mostly rounding and noise. Leave them out with reduce=select, or import --colour green."
         )
     if not data:
         remarks.append("What it was trained on is not recorded; say so with --trained-on.")
@@ -149,7 +149,8 @@ def card(name: str, imported: Imported) -> str:
     remarks = "\n".join(f"- {remark}" for remark in imported.remarks)
     return f"""# {name}
 
-The {len(imported.grey.weight)} kernels of somebody else's network, turned into kernels for grey images, for `ssl-kernel`.
+The {len(imported.grey.weight)} kernels of another network's first layer, turned into kernels for grey images, for
+`ssl-kernel`.
 
 {remarks}
 
@@ -176,8 +177,8 @@ def _bias(file: WeightFile, key: str, count: int) -> Floats:
     return file.read(name)
 
 
-def _batch_norm(file: WeightFile, key: str, count: int) -> dict[str, Floats]:
-    """The parameters of the BatchNorm behind a convolution, by the names that `fold_batch_norm` takes."""
+def _batch_norm(file: WeightFile, key: str, count: int) -> BatchNorm:
+    """The BatchNorm behind a convolution."""
     prefix = re.sub(r"conv(\w*)\.weight$", lambda m: "normalization" if m[1] == "olution" else f"bn{m[1]}", key)
     parts = {"gain": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
     missing = [f"{prefix}.{part}" for part in parts.values() if file.shapes.get(f"{prefix}.{part}") != (count,)]
@@ -186,7 +187,7 @@ def _batch_norm(file: WeightFile, key: str, count: int) -> dict[str, Floats]:
             f"--fold-batchnorm: {file.path.name} has no BatchNorm for '{key}'"
             + (f" ({', '.join(missing)} missing or of another length)." if prefix != key else ".")
         )
-    return {name: file.read(f"{prefix}.{part}") for name, part in parts.items()}
+    return BatchNorm(**{name: file.read(f"{prefix}.{part}") for name, part in parts.items()})
 
 
 def _normalisation(
@@ -203,8 +204,8 @@ def _normalisation(
             return *numbers, f"as {beside} beside the weights says"
     if channels == 1:
         raise UsageError(
-            f"'{found.key}' takes grey images; which grey levels the network saw is not in {file.path.name}. Give --mean "
-            "and --std: it saw (x / 255 - mean) / std."
+            f"'{found.key}' takes grey images; which grey levels the network saw is not in {file.path.name}. Give "
+            "--mean and --std: it saw (x / 255 - mean) / std."
         )
     if "augreg" in name.lower():
         return *HALF, "usual for timm's augreg weights; --mean and --std change it"

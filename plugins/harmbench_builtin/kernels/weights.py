@@ -125,7 +125,7 @@ def _open_torch(path: Path) -> WeightFile:
             "to read this file, code in it would have to be executed, which harmbench does not do "
             f"({str(error).splitlines()[0].rstrip('.')}).",
             file=path,
-            remedy="If you trust it, load it in a Python of your own and save the network's state_dict with safetensors.",
+            remedy="If you trust it, load it in a Python of your own and save its state_dict with safetensors.",
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -149,17 +149,15 @@ def export_encoder(
     return path
 
 
-def export_pictures(
-    folder: Path, weight: npt.ArrayLike, title: str, names: Sequence[str] = (PICTURE, RESPONSES)
-) -> bool:
+def export_pictures(folder: Path, weight: npt.ArrayLike, title: str) -> bool:
     """Write the kernels (K, 1, h, w) and their frequency responses as PNG; False where Pillow is missing."""
     if find_spec("PIL") is None:  # a machine for training may lack it, and a picture can be made from the file later
         return False
     from harmbench_builtin.kernels.pictures import kernels_picture, responses_picture
 
     kernels = np.asarray(weight, dtype=np.float64)[:, 0]
-    write_whole(folder / names[0], kernels_picture(kernels, title))
-    write_whole(folder / names[1], responses_picture(kernels, f"{title}: frequency responses"))
+    write_whole(folder / PICTURE, kernels_picture(kernels, title))
+    write_whole(folder / RESPONSES, responses_picture(kernels, f"{title}: frequency responses"))
     return True
 
 
