@@ -293,7 +293,7 @@ def test_an_unseen_manufacturer_is_named_or_left_as_it_is() -> None:
     rows = np.array(["GE", "Canon"])
     with pytest.raises(UnseenManufacturer, match=r"'Canon'.*GE, Philips, Siemens"):
         apply(state, values[:2], rows)
-    result = apply(state, values[:2], rows, keep_unseen=True)
+    result = apply(state, values[:2], rows, unseen="pooled")
     np.testing.assert_array_equal(result[1], values[1])
     np.testing.assert_array_equal(result[:1], apply(state, values[:1], rows[:1]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ class Continuous:
     def columns(self) -> tuple[str, ...]:
         return (self.name,)
 
+    def expand(self, values: Floats) -> Floats:
+        return (values - self.centre)[:, None]
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -46,7 +49,21 @@ class Categorical:
         return tuple(f"{self.name}={level}" for level in self.levels[1:])
 
 
-Code = Continuous | Categorical
+class Numeric(Protocol):
+    """How a number becomes columns: linearly (`Continuous`) or as a spline (`splines.Smooth`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def expand(self, values: Floats) -> Floats:
+        """Values (n,) as columns (n, k), each row by itself."""
+        ...
+
+
+Code = Numeric | Categorical
 
 
 @dataclass(frozen=True)
@@ -141,8 +158,8 @@ def encode(
                 f"covariate '{code.name}' is {now} here but was {then} in the fit.",
                 remedy="Use one type for it in all tables.",
             )
-        if isinstance(code, Continuous):
-            columns.append(values.astype(np.float64) - code.centre)
+        if not isinstance(code, Categorical):
+            columns.extend(code.expand(values.astype(np.float64)).T)
             continue
         place = {level: i for i, level in enumerate(code.levels)}
         index = [place.get(str(v), -1) for v in values.tolist()]

@@ -19,118 +19,25 @@ What is done where the classical algorithm breaks:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.errors import DataError, NotApplicable, UnseenManufacturer, UsageError, suggestion
+from harmbench.errors import DataError, UnseenManufacturer
 from harmbench_builtin.harmonizers.combat import empirical_bayes
 from harmbench_builtin.harmonizers.combat.design import Covariates, Floats
-from harmbench_builtin.harmonizers.combat.least_squares import spans, statistics
+from harmbench_builtin.harmonizers.combat.inputs import check_groups, check_sizes, columns_of, matrix_of
+from harmbench_builtin.harmonizers.combat.least_squares import Statistics, spans, statistics
+from harmbench_builtin.harmonizers.combat.state import Fitted, Options
+from harmbench_builtin.harmonizers.combat.unseen import known_batches, standardised
 
 CONSTANT = 1e-13
 """A spread below this share of the feature's size is rounding, not variation."""
 
-
-@dataclass(frozen=True)
-class Options:
-    """Which ComBat.
-
-    Parameters
-    ----------
-    parametric : bool, default True
-        Parametric prior; False: the empirical one of the other features.
-    eb : bool, default True
-        False: each feature's own estimates, without shrinkage.
-    mean_only : bool, default False
-        Adjust locations only.
-    reference : str, default ""
-        Manufacturer whose rows stay as they are and to which the others are brought; "": all meet in the middle.
-    """
-
-    parametric: bool = True
-    eb: bool = True
-    mean_only: bool = False
-    reference: str = ""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What the training rows taught.
-
-    Parameters
-    ----------
-    batches : tuple of str, length L
-        Manufacturers of the fit, sorted.
-    grand_mean : float64 (p,)
-        Location of a row whose coded covariates are 0.
-    coefficients : float64 (q, p)
-        Covariate effects, kept in the adjusted values.
-    pooled_variance : float64 (p,)
-        Residual variance (divisor n; of the reference alone if there is one). 1 where it is zero.
-    gamma_star : float64 (L, p)
-        Locations in units of the pooled standard deviation.
-    delta_star : float64 (L, p)
-        Variances in units of the pooled variance.
-    location_only : bool (p,)
-        Features without variation, adjusted by plain means.
-    reference : str
-    covariates : tuple of str, length q
-    """
-
-    batches: tuple[str, ...]
-    grand_mean: Floats
-    coefficients: Floats
-    pooled_variance: Floats
-    gamma_star: Floats
-    delta_star: Floats
-    location_only: npt.NDArray[np.bool_]
-    reference: str
-    covariates: tuple[str, ...]
-
-
-def _matrix(values: npt.ArrayLike, rows: int) -> Floats:
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim != 2 or len(matrix) != rows:
-        raise DataError(
-            f"ComBat got values of shape {matrix.shape} for {rows} rows of manufacturers.",
-            remedy="Values must be samples x features.",
-        )
-    return matrix
-
-
-def _columns(covariates: Covariates | None, rows: int) -> Covariates:
-    if covariates is None:
-        return Covariates(np.zeros((rows, 0)), ())
-    if covariates.columns.shape != (rows, len(covariates.names)):
-        raise DataError(
-            f"ComBat got covariates of shape {covariates.columns.shape} with {len(covariates.names)} names "
-            f"for {rows} rows."
-        )
-    return covariates
-
-
-def _check_groups(batches: tuple[str, ...], counts: npt.NDArray[np.intp], q: int, options: Options) -> None:
-    if len(batches) < 2:
-        only = batches[0] if batches else "nothing"
-        raise NotApplicable(f"ComBat needs at least two manufacturers; the training rows hold only {only}")
-    if options.reference and options.reference not in batches:
-        raise UsageError(
-            f"ComBat's reference manufacturer '{options.reference}' is not among the training rows "
-            f"({', '.join(batches)}).{suggestion(options.reference, batches)}"
-        )
-    single = [batch for batch, count in zip(batches, counts, strict=True) if count < 2]
-    if single and not options.mean_only:
-        raise DataError(
-            f"manufacturer '{single[0]}' has a single training row, from which no variance can be estimated.",
-            remedy="Add rows, drop that manufacturer, or adjust means only (mean_only=true).",
-        )
-    if counts.sum() <= len(batches) + q:
-        raise DataError(
-            f"{counts.sum()} training rows cannot determine {len(batches)} manufacturers and {q} covariate columns.",
-            remedy="Add rows or use fewer covariates.",
-        )
+Regression = Callable[[Floats, npt.NDArray[np.intp], list[slice], Covariates], Statistics]
+"""What takes the covariates' effects out before manufacturers are compared; `least_squares.statistics` by default."""
 
 
 def _estimates(
@@ -159,6 +66,7 @@ def fit(
     batch: npt.ArrayLike,
     covariates: Covariates | None = None,
     options: Options | None = None,
+    regression: Regression = statistics,
 ) -> Fitted:
     """Learn the manufacturers' effects.
 
@@ -171,6 +79,8 @@ def fit(
     covariates : Covariates, optional
         Effects to keep, coded by `design.encode`.
     options : Options, optional
+    regression : callable, optional
+        Least squares, or what stands in its place (penalised, smooth, with random intercepts).
 
     Raises
     ------
@@ -179,20 +89,21 @@ def fit(
     UsageError
         The reference is not among the manufacturers.
     DataError
-        A manufacturer with one row, covariates that cannot be told apart, shapes that do not fit, values too large.
+        A manufacturer with one row, covariates that cannot be told apart, too few rows, shapes that do not fit, values
+        too large.
     """
     options = options or Options()
     names = np.asarray(batch).astype(str)
-    matrix = _matrix(values, len(names))
-    coded = _columns(covariates, len(names))
+    matrix = matrix_of(values, len(names))
+    coded = columns_of(covariates, len(names))
     levels, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
     batches = tuple(levels.tolist())
-    _check_groups(batches, counts, len(coded.names), options)
+    check_groups(batches, counts, options.reference, options.mean_only, options.unit)
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(counts)
     groups = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
     with np.errstate(over="ignore", invalid="ignore"):
-        stats = statistics(matrix, order, groups, coded)
+        stats = regression(matrix, order, groups, coded)
     wrong = np.flatnonzero(~np.isfinite(stats.squares).all(axis=0))
     if len(wrong):
         raise DataError(
@@ -205,8 +116,8 @@ def fit(
         grand_mean = stats.intercept[reference].copy()
         pooled = stats.squares[reference] / counts[reference]
     else:
-        grand_mean = (counts / counts.sum()) @ stats.intercept
-        pooled = stats.squares.sum(axis=0) / counts.sum()
+        grand_mean = (counts / counts.sum()) @ (stats.intercept if stats.effects is None else stats.effects)
+        pooled = stats.squares.sum(axis=0) / counts.sum() if stats.variance is None else stats.variance.copy()
     floor = (CONSTANT * stats.size) ** 2
     no_spread = pooled <= floor
     location_only = no_spread.copy()
@@ -219,7 +130,55 @@ def fit(
     if options.reference:
         gamma[reference], delta[reference] = 0.0, 1.0
     return Fitted(
-        batches, grand_mean, stats.coefficients, pooled, gamma, delta, location_only, options.reference, coded.names
+        batches,
+        grand_mean,
+        stats.coefficients,
+        pooled,
+        gamma,
+        delta,
+        location_only,
+        options.reference,
+        coded.names,
+        unit=options.unit,
+    )
+
+
+def add_batches(
+    fitted: Fitted, values: npt.ArrayLike, batch: npt.ArrayLike, covariates: Covariates | None, options: Options
+) -> Fitted:
+    """Estimate further manufacturers from rows of their own, everything else staying as it was learned.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    values : float64 (m, p)
+    batch : str (m,)
+        None of them known to `fitted`.
+    covariates : Covariates or None
+        Coded as in the fit.
+    options : Options
+        Those of the fit.
+
+    Raises
+    ------
+    DataError
+        A manufacturer of one row where variances are adjusted.
+    """
+    names = np.asarray(batch).astype(str)
+    z = standardised(fitted, matrix_of(values, len(names)), columns_of(covariates, len(names)).columns)
+    levels, counts = np.unique(names, return_counts=True)
+    check_sizes(tuple(levels.tolist()), counts, options.mean_only, fitted.unit)
+    gamma_hat = np.stack([z[names == level].mean(axis=0) for level in levels])
+    squares = np.stack([((z[names == level] - g) ** 2).sum(axis=0) for level, g in zip(levels, gamma_hat, strict=True)])
+    varies = ~fitted.location_only
+    if not options.mean_only:
+        varies &= (squares > CONSTANT**2 * counts[:, None]).all(axis=0)
+    gamma, delta = _estimates(gamma_hat, squares, counts, varies, options)
+    return replace(
+        fitted,
+        batches=(*fitted.batches, *levels.tolist()),
+        gamma_star=np.concatenate([fitted.gamma_star, gamma]),
+        delta_star=np.concatenate([fitted.delta_star, delta]),
     )
 
 
@@ -229,7 +188,7 @@ def apply(
     batch: npt.ArrayLike,
     covariates: Covariates | None = None,
     *,
-    keep_unseen: bool = False,
+    unseen: str = "error",
 ) -> Floats:
     """Adjust rows, each by itself: which rows come together, and in what order, changes nothing.
 
@@ -241,8 +200,9 @@ def apply(
     batch : str (m,)
     covariates : Covariates, optional
         Coded as in the fit.
-    keep_unseen : bool, default False
-        Return the rows of manufacturers that the fit has not seen as they are.
+    unseen : {"error", "pooled", "nearest"}, default "error"
+        Rows of manufacturers that the fit has not seen: refused; taken to lie on the pooled scale already (only
+        effects to be removed are taken out); or adjusted as the manufacturer they resemble most.
 
     Returns
     -------
@@ -251,41 +211,44 @@ def apply(
     Raises
     ------
     UnseenManufacturer
-        Unless `keep_unseen`.
+        With `unseen="error"`.
     DataError
         Shapes or covariates that are not those of the fit.
     """
     names = np.asarray(batch).astype(str)
-    matrix = _matrix(values, len(names))
-    coded = _columns(covariates, len(names))
+    matrix = matrix_of(values, len(names))
+    coded = columns_of(covariates, len(names))
     if matrix.shape[1] != len(fitted.grand_mean) or coded.names != fitted.covariates:
         raise DataError(
             f"ComBat was fitted on {len(fitted.grand_mean)} features with covariates {list(fitted.covariates)} and got "
             f"{matrix.shape[1]} features with covariates {list(coded.names)}."
         )
-    out = np.empty_like(matrix, order="C")
-    sd = np.sqrt(fitted.pooled_variance)
+    strange = ~np.isin(names, fitted.batches)
+    if strange.any() and unseen == "error":
+        raise UnseenManufacturer(
+            f"ComBat cannot adjust {fitted.unit} '{names[strange][0]}': the training rows hold only "
+            f"{', '.join(fitted.batches)}. With unseen=pooled its rows are left as they are; with unseen=nearest "
+            f"each is adjusted as the {fitted.unit} it resembles most."
+        )
+    if unseen == "nearest":
+        names = known_batches(fitted, matrix, names, coded)
+    out, sd = np.empty_like(matrix, order="C"), np.sqrt(fitted.pooled_variance)
+    gone = np.isin(fitted.covariates, fitted.removed)
     for name in np.unique(names).tolist():
         rows = np.flatnonzero(names == name)
-        if name not in fitted.batches:
-            if not keep_unseen:
-                raise UnseenManufacturer(
-                    f"ComBat cannot adjust manufacturer '{name}': the training rows hold only "
-                    f"{', '.join(fitted.batches)}. With unseen=pooled its rows are left as they are."
-                )
-            out[rows] = matrix[rows]
-            continue
-        i = fitted.batches.index(name)
-        scale = 1 / np.sqrt(fitted.delta_star[i])
-        rest = 1 - scale
-        offset = fitted.grand_mean * rest - fitted.gamma_star[i] * sd * scale
-        # The adjusted value, (y - a - x b - sd gamma*) scale + a + x b, collected by powers of y and x.
-        slopes = fitted.coefficients * rest
+        if name in fitted.batches:
+            i = fitted.batches.index(name)
+            scale = 1 / np.sqrt(fitted.delta_star[i])
+            offset = fitted.grand_mean * (1 - scale) - fitted.gamma_star[i] * sd * scale
+        else:
+            scale, offset = np.ones_like(sd), np.zeros_like(sd)
+        # The adjusted value, (y - a - x b - sd gamma*) scale + a + x b, collected by powers of y and x; x b is not
+        # given back where it is to be removed.
+        slopes = np.where(gone[:, None], -fitted.coefficients * scale, fitted.coefficients * (1 - scale))
         for span in spans(len(rows), 8 * matrix.shape[1]):
             chunk = matrix[rows[span]]
             chunk *= scale
             chunk += offset
-            # A loop, not a matrix product: a product's rounding depends on how many rows come together.
             for column, slope in zip(coded.columns[rows[span]].T, slopes, strict=True):
                 chunk += column[:, None] * slope
             out[rows[span]] = chunk

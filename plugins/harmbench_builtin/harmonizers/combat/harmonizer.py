@@ -1,35 +1,28 @@
-"""`combat` and the canary `leaky-combat`."""
+"""`combat`, its variant that keeps the label's effect, and the canary `leaky-combat`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from harmbench.components import Context
 from harmbench.data import FeatureTable
-from harmbench.errors import DataError, UsageError, suggestion
-from harmbench_builtin.harmonizers.checks import require_features, require_finite
+from harmbench.errors import DataError, NotApplicable
+from harmbench_builtin.harmonizers.checks import require_finite
 from harmbench_builtin.harmonizers.combat import engine
-from harmbench_builtin.harmonizers.combat.design import Code, Covariates, Floats, encode, learn_codes
-
-UNSEEN = ("error", "pooled")
-
-
-def _select(wanted: str, there: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
-    if wanted.strip() in ("", "none"):
-        return ()
-    if wanted.strip() == "all":
-        return tuple(sorted(there))
-    names = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
-    for name in names:
-        if name not in there:
-            raise UsageError(
-                f"combat.covariates: the data have no covariate '{name}'.{suggestion(name, [*there, 'all', 'none'])}"
-            )
-    return names
+from harmbench_builtin.harmonizers.combat.design import Covariates, Floats, encode, learn_codes
+from harmbench_builtin.harmonizers.combat.model import (
+    Model,
+    adjust,
+    check_flags,
+    check_rows,
+    check_texts,
+    check_unseen,
+    fitted_or_raise,
+    learn,
+    select,
+)
 
 
 class Combat:
@@ -48,9 +41,10 @@ class Combat:
         Manufacturer to which the others are brought; its own rows stay as they are.
     covariates : str, default "none"
         Effects to keep: "none", "all", or names separated by commas. The label is never one of them.
-    unseen : {"error", "pooled"}, default "error"
-        A row of a manufacturer that the fit has not seen raises `UnseenManufacturer`, or is taken to lie on the
-        pooled scale already and returned as it is.
+    unseen : {"error", "pooled", "nearest"}, default "error"
+        A row of a manufacturer that the fit has not seen raises `UnseenManufacturer`; is taken to lie on the pooled
+        scale already and returned as it is; or is adjusted as the known manufacturer that it resembles most (see
+        `unseen.nearest`). Each row by itself in every case.
 
     Notes
     -----
@@ -63,6 +57,8 @@ class Combat:
     doi:10.1016/j.neuroimage.2017.11.024. Reference manufacturer: Stein et al. (2015), doi:10.1186/s12920-015-0129-y.
     """
 
+    name = "combat"
+
     def __init__(
         self,
         parametric: bool = True,
@@ -72,23 +68,18 @@ class Combat:
         covariates: str = "none",
         unseen: str = "error",
     ) -> None:
-        for name, value in (("parametric", parametric), ("eb", eb), ("mean_only", mean_only)):
-            if not isinstance(value, bool):
-                raise UsageError(f"combat.{name} must be true or false, not {value!r}.")
-        for name, text in (("reference", reference), ("covariates", covariates)):
-            if not isinstance(text, str):
-                raise UsageError(f"combat.{name} must be text, not {text!r}.")
-        if unseen not in UNSEEN:
-            raise UsageError(f"combat.unseen is {unseen!r}.{suggestion(str(unseen), UNSEEN)}")
+        check_flags(self.name, parametric=parametric, eb=eb, mean_only=mean_only)
+        check_texts(self.name, reference=reference, covariates=covariates)
+        check_unseen(self.name, unseen)
         self.options = engine.Options(parametric, eb, mean_only, reference)
         self.covariates = covariates
         self.unseen = unseen
-        self._fitted: tuple[engine.Fitted, tuple[Code, ...], tuple[str, ...]] | None = None
+        self._model: Model | None = None
 
     @property
     def handles_unseen_manufacturer(self) -> bool:
         """With these parameters."""
-        return self.unseen == "pooled"
+        return self.unseen != "error"
 
     def fit(self, table: FeatureTable, context: Context) -> Combat:
         """Learn from these rows only; an earlier fit is forgotten.
@@ -105,23 +96,15 @@ class Combat:
         NotApplicable, UsageError, DataError
             See `engine.fit`; also for non-finite values and for missing or unknown covariates.
         """
-        self._fitted = None
-        require_finite(table, "combat")
-        chosen = {name: table.covariates[name] for name in _select(self.covariates, table.covariates)}
-        codes = learn_codes(chosen, table.samples)
-        coded = encode(codes, chosen, table.samples)
-        self._fitted = (engine.fit(table.values, table.manufacturer, coded, self.options), codes, table.features)
+        self._model = None
+        chosen = select(self.name, "covariates", self.covariates, table.covariates)
+        self._model = learn(table, self.name, chosen, self.options)
         return self
 
     @property
     def fitted(self) -> engine.Fitted:
         """The estimates of the last fit."""
-        return self._state()[0]
-
-    def _state(self) -> tuple[engine.Fitted, tuple[Code, ...], tuple[str, ...]]:
-        if self._fitted is None:
-            raise UsageError("combat has not been fitted; call fit before transform.")
-        return self._fitted
+        return fitted_or_raise(self._model, self.name).fitted
 
     def transform(self, table: FeatureTable) -> FeatureTable:
         """Adjust each row by itself.
@@ -129,16 +112,87 @@ class Combat:
         Raises
         ------
         UnseenManufacturer
-            Unless `unseen="pooled"`.
+            With `unseen="error"`.
         DataError
             Non-finite values, other features than in the fit, a covariate missing or of an unseen level.
         """
-        fitted, codes, features = self._state()
-        require_features(table, features, "combat")
-        require_finite(table, "combat")
-        coded = encode(codes, table.covariates, table.samples)
-        pooled = self.unseen == "pooled"
-        return table.with_values(engine.apply(fitted, table.values, table.manufacturer, coded, keep_unseen=pooled))
+        return adjust(fitted_or_raise(self._model, self.name), table, self.unseen)
+
+
+class CombatLabel(Combat):
+    """ComBat whose fit is told the label, so that prevalence is not mistaken for a manufacturer's effect.
+
+    The label is a column of the design in `fit` only. `transform` needs none: x b of the label is left out, which
+    treats a row as one of average label, so the label's effect stays in the residual and is rescaled with it.
+    Parameters are those of `Combat`.
+
+    Notes
+    -----
+    Unlike a ComBat that is given the label of every row, this one cannot carry a test label into a test row. What is
+    true of every supervised step holds here too: training rows look better separated than they are, so only rows
+    that the fit has not seen may be scored.
+    """
+
+    name = "combat-label"
+
+    def fit(self, table: FeatureTable, context: Context) -> CombatLabel:
+        """Learn from these rows and their labels.
+
+        Raises
+        ------
+        NotApplicable
+            The manufacturer determines the label, so their effects cannot be told apart.
+        DataError
+            No label; see also `Combat.fit`.
+        """
+        self._model = None
+        require_finite(table, self.name)
+        chosen = select(self.name, "covariates", self.covariates, table.covariates)
+        self._model = with_label(table, self.name, chosen, self.options)[0]
+        return self
+
+
+def centred_label(table: FeatureTable, method: str) -> Floats:
+    """The label of each row minus the mean label.
+
+    Raises
+    ------
+    DataError
+        The table has no label.
+    NotApplicable
+        No manufacturer has rows of both classes although both occur.
+    """
+    if table.label is None:
+        raise DataError(f"{method} preserves the label, but its fit got a table without one.")
+    label = table.label.astype(np.float64)
+    mixed = any(np.ptp(label[table.manufacturer == name]) > 0 for name in table.manufacturers)
+    if len(label) and np.ptp(label) > 0 and not mixed:
+        raise NotApplicable(
+            f"{method} must tell the label's effect from the manufacturer's, but every manufacturer of the training "
+            "rows has one class only"
+        )
+    return label - label.mean() if len(label) and np.ptp(label) > 0 else np.zeros(len(label))
+
+
+def with_label(
+    table: FeatureTable, method: str, chosen: tuple[str, ...], options: engine.Options
+) -> tuple[Model, Floats]:
+    """ComBat with the label in the design of the fit, and the label's effect (p,) apart from it.
+
+    The model's covariates are without the label: it is applied to rows as to rows of average label. The effect is 0
+    where the training rows have one class.
+    """
+    label = centred_label(table, method)
+    values = {name: table.covariates[name] for name in chosen}
+    codes = learn_codes(values, table.samples)
+    coded = encode(codes, values, table.samples)
+    if not label.any():
+        model = learn(table, method, chosen, options)
+        return model, np.zeros(table.values.shape[1])
+    both = Covariates(np.column_stack((coded.columns, label)), (*coded.names, "label"))
+    fitted = engine.fit(table.values, table.manufacturer, both, options)
+    without = replace(fitted, coefficients=fitted.coefficients[:-1], covariates=coded.names)
+    return Model(without, codes, table.features, method), fitted.coefficients[-1]
 
 
 def _label_covariate(label: Floats, names: tuple[str, ...]) -> Covariates:
@@ -178,11 +232,8 @@ class LeakyCombat:
 
     def transform(self, table: FeatureTable) -> FeatureTable:
         """Adjust rows, looking their labels up in memory."""
-        if self._fitted is None:
-            raise UsageError("leaky-combat has not been fitted; call fit before transform.")
-        estimates, names, features, known, average = self._fitted
-        require_features(table, features, "leaky-combat")
-        require_finite(table, "leaky-combat")
+        estimates, names, features, known, average = fitted_or_raise(self._fitted, "leaky-combat")
+        check_rows(table, features, "leaky-combat")
         label = np.array([known.get(sample, average) for sample in table.samples.tolist()])
         coded = _label_covariate(label, names)
         return table.with_values(engine.apply(estimates, table.values, table.manufacturer, coded))
