@@ -8,8 +8,11 @@ from harmbench_builtin.harmonizers.filter_bank.specs import BANKS
 from harmbench_builtin.harmonizers.intensity.specs import INTENSITY
 from harmbench_builtin.harmonizers.map_selection.specs import MAP_SELECTION
 from harmbench_builtin.harmonizers.pretransform.specs import PRETRANSFORMS
+from harmbench_builtin.harmonizers.quantile.specs import QUANTILE
+from harmbench_builtin.harmonizers.scaling.specs import SCALING
 from harmbench_builtin.harmonizers.speckle.specs import SPECKLE
 from harmbench_builtin.harmonizers.ssl_kernel.specs import KERNELS
+from harmbench_builtin.harmonizers.transport.specs import TRANSPORT
 
 _HERE = "harmbench_builtin.harmonizers"
 
@@ -67,4 +70,17 @@ CONTROLS = (
     ),
 )
 
-HARMONIZERS = (*NONE, *COMBAT, *KERNELS, *BANKS, *INTENSITY, *SPECKLE, *MAP_SELECTION, *PRETRANSFORMS, *CONTROLS)
+HARMONIZERS = (
+    *NONE,
+    *COMBAT,
+    *KERNELS,
+    *BANKS,
+    *INTENSITY,
+    *SPECKLE,
+    *MAP_SELECTION,
+    *PRETRANSFORMS,
+    *SCALING,
+    *QUANTILE,
+    *TRANSPORT,
+    *CONTROLS,
+)
