@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from harmbench_builtin.pretrain.model import (
     GlobalResponseNorm,
     MaskedAutoencoder,
 )
+from import_timm import timm_or_skip
 
 SMALL = Architecture((1, 2, 1, 1), (4, 6, 8, 10), conv_mlp=True)
 Site = tuple[int, int]
@@ -126,30 +125,6 @@ def test_an_all_visible_mask_equals_no_mask() -> None:
     network = randomised(Encoder(SMALL))
     images = torch.randn(2, 1, 64, 64, dtype=torch.float64)
     assert torch.equal(network(images, torch.ones(2, 1, 2, 2, dtype=torch.bool)), network(images))
-
-
-def timm_or_skip() -> Any:
-    """timm, also beside a CPU build of torch, where torchvision's compiled operators cannot be loaded.
-
-    timm needs torchvision at import, but only operators' names; declaring the two that are missing is enough.
-    """
-    try:
-        return importlib.import_module("timm")
-    except ImportError as error:
-        pytest.skip(f"timm cannot be imported: {error}")
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            pytest.skip(f"timm cannot be imported: {error}")
-    for name in [m for m in sys.modules if m.split(".")[0] in ("torchvision", "timm")]:
-        del sys.modules[name]
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    timm_or_skip.library = library  # type: ignore[attr-defined] # the operators live as long as this object
-    try:
-        return importlib.import_module("timm")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"timm cannot be imported: {error}")
 
 
 @pytest.mark.parametrize("size", ["atto", "tiny"])

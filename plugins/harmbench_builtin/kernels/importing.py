@@ -180,14 +180,15 @@ def _bias(file: WeightFile, key: str, count: int) -> Floats:
 def _batch_norm(file: WeightFile, key: str, count: int) -> BatchNorm:
     """The BatchNorm behind a convolution."""
     prefix = re.sub(r"conv(\w*)\.weight$", lambda m: "normalization" if m[1] == "olution" else f"bn{m[1]}", key)
-    parts = {"gain": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
-    missing = [f"{prefix}.{part}" for part in parts.values() if file.shapes.get(f"{prefix}.{part}") != (count,)]
+    parts = ("weight", "bias", "running_mean", "running_var")
+    missing = [f"{prefix}.{part}" for part in parts if file.shapes.get(f"{prefix}.{part}") != (count,)]
     if prefix == key or missing:
         raise UsageError(
             f"--fold-batchnorm: {file.path.name} has no BatchNorm for '{key}'"
             + (f" ({', '.join(missing)} missing or of another length)." if prefix != key else ".")
         )
-    return BatchNorm(**{name: file.read(f"{prefix}.{part}") for name, part in parts.items()})
+    gain, shift, mean, variance = (file.read(f"{prefix}.{part}") for part in parts)
+    return BatchNorm(gain, shift, mean, variance)
 
 
 def _normalisation(
