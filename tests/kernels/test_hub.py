@@ -152,9 +152,8 @@ def test_what_the_hub_does_not_have_is_said(hub: Hub, tmp_path: Path, source: st
 
 
 def test_a_hub_that_does_not_answer_is_an_error_with_a_way_out(tmp_path: Path) -> None:
-    ended = harmbench(
-        "http://127.0.0.1:9", tmp_path, "kernels", "import", REPOSITORY, "--from-hub", "-o", str(tmp_path / "k.safetensors")
-    )  # fmt: skip
+    out = str(tmp_path / "k.safetensors")
+    ended = harmbench("http://127.0.0.1:9", tmp_path, "kernels", "import", REPOSITORY, "--from-hub", "-o", out)
     assert ended.returncode == 3 and "could not be fetched" in ended.stderr and "download the file" in ended.stderr
 
 
