@@ -48,11 +48,15 @@ class FoldTables:
         All scored rows; one object for all folds unless the image stage fits (it then differs from fold to fold).
     extra : FeatureTable or None
         Rows that only serve paired agreement.
+    refused : str
+        Why the image stage could not be fitted without the manufacturer that is held out; "" where it could. The tables
+        then have no rows.
     """
 
     fold: Fold
     scored: FeatureTable
     extra: FeatureTable | None
+    refused: str = ""
 
     @property
     def train(self) -> FeatureTable:
@@ -106,7 +110,7 @@ class Outcome:
     tables : mapping
     audit : mapping
     not_applicable : mapping
-        Fold name to reason.
+        Fold name, or "paired images", to reason.
     seconds : float
         Wall time of the cell.
     scored : FeatureTable or None
@@ -212,6 +216,9 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
     for tables in job.folds:
         fold = tables.fold
         in_fold = context.derive(fold=fold.name)
+        if tables.refused:
+            reasons[fold.name] = tables.refused
+            continue
         if fold.held_out:
             unable = next((s for s in method.stages if s.spec.inductive and not handles_unseen(s)), None)
             if unable is not None:
@@ -231,6 +238,8 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
         for name, columns in done.reports.items():
             reports.setdefault(f"report-{name}", []).append((fold.name, columns))
         results.append(FoldResult(fold.name, fold.protocol, done.train, done.test, done.paired, seconds))
+        if done.unpaired and not fold.held_out:
+            reasons["paired images"] = done.unpaired
         if not fold.held_out:
             raw.append(tables.test)
             if not findings:

@@ -15,7 +15,7 @@ import numpy as np
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
 from harmbench.design import check_design, confounded
-from harmbench.errors import DataError, UsageError
+from harmbench.errors import DataError, NotApplicable, UsageError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
@@ -310,10 +310,17 @@ class _Tables:
     def of(self, image: Component | None, folds: Sequence[Fold]) -> tuple[tuple[FoldTables, ...], float]:
         fits = image is not None and image.spec.fits
         seconds = 0.0
-        result = []
+        result: list[FoldTables] = []
         seen: Extracted | None = None
         for fold in folds:
-            extracted = self._extract(image, fold if fits else None)
+            try:
+                extracted = self._extract(image, fold if fits else None)
+            except NotApplicable as error:
+                if not fold.held_out or not result:
+                    raise
+                nothing = result[0].scored.rows(slice(0, 0))
+                result.append(FoldTables(fold, nothing, None, str(error)))
+                continue
             if extracted is not seen:
                 seen = extracted
                 seconds += extracted.seconds

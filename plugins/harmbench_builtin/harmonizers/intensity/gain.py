@@ -27,7 +27,8 @@ class GainNormalization(ImageMethod):
     Gaussian weights, so adding any straight line alpha + beta d to x adds the same line to m and nothing is left of it:
     a gain that is constant in dB, or grows by a constant number of dB per cm, is removed exactly, and so is the dynamic
     range, wherever the display was neither black nor white. A gain that bends is removed as far as it is straight over
-    the width. What goes with it is any mean difference between shallow and deep tissue.
+    the width. What goes with it is any mean difference between shallow and deep tissue. Pixels of the image's lowest
+    grey level count for nothing: they may be frame, and how dark the echo was they do not say.
 
     Parameters
     ----------
@@ -57,6 +58,7 @@ class GainNormalization(ImageMethod):
         """Grey levels about 0, with a standard deviation of about 1 at every depth."""
         sector = sector_of(pixels, image)
         depth = depths(sector, image.spacing, self.depth)
+        sector &= pixels > pixels.min()
         inside = depth[sector]
         # Beyond the depths of the sector the trend of its ends goes on, flat.
         depth = np.clip(depth, inside.min(), inside.max())

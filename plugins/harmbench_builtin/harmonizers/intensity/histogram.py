@@ -8,7 +8,7 @@ import numpy as np
 
 from harmbench.components import Context
 from harmbench.data import Floats, Image, ImageSet
-from harmbench.errors import DataError, UsageError
+from harmbench.errors import DataError, NotApplicable, UsageError
 from harmbench_builtin.harmonizers.image_method import ImageMethod, finite_pixels, sector_of
 
 BALANCED = "balanced"
@@ -35,7 +35,7 @@ class HistogramMatching(ImageMethod):
 
     Raises
     ------
-    UsageError
+    NotApplicable
         At `fit`, when no training image is of the reference manufacturer.
 
     References
@@ -57,9 +57,9 @@ class HistogramMatching(ImageMethod):
         if not present:
             raise DataError(f"{self.method} needs training images, but there are none.")
         if wanted[0] not in present:
-            raise UsageError(
+            raise NotApplicable(
                 f"{self.method}.reference is '{self.reference}', of which there is no training image; there are "
-                f"{', '.join(present)}, or '{BALANCED}'. Leaving that manufacturer out has no reference either."
+                f"images of {', '.join(present)}, or '{BALANCED}' for all of them."
             )
         chosen = [i for i, sample in enumerate(images.samples) if sample.manufacturer in wanted]
         count = {name: sum(sample.manufacturer == name for sample in images.samples) for name in wanted}
