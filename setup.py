@@ -1,9 +1,10 @@
 """Builds the compiled parts; all else about the package is in pyproject.toml.
 
-`extractors.fast2d._engine` (features) and `evaluators._forest` (Boruta's forest) are optional: without a C compiler the
-installation succeeds, and slower code that gives the same numbers serves. The engine's vector code is compiled once per
-instruction set, each with its own flags, and chosen when it is loaded; nothing is compiled for the building machine in
-particular. The limited API makes one wheel serve every Python from 3.11 on.
+`extractors.fast2d._engine` (features), `evaluators._divergence` (JSD of many replicates) and `evaluators._forest`
+(Boruta's forest) are optional: without a C compiler the installation succeeds, and slower code that gives the same
+numbers serves. Vector code is compiled once per instruction set, each with its own flags, and chosen when it is
+loaded; nothing is compiled for the building machine in particular. The limited API makes one wheel serve every Python
+from 3.11 on.
 
 Set HARMBENCH_CFLAGS to add compiler flags (the sanitizer tests do).
 """
@@ -30,14 +31,12 @@ SHARED = (
     "sort.c",
     "limit.c",
 )
+DIVERGENCE = Path("plugins/harmbench_builtin/evaluators/csrc")
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-BY_SET = {
-    "isa_baseline.c": [],
-    "isa_avx2.c": ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt"],
-    "isa_avx512.c": [
-        "-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq",
-    ],
-}  # fmt: skip
+AVX2 = ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"]
+SETS = {"baseline": [], "avx2": AVX2, "avx512": AVX512}
+BY_SET = {f"{stem}_{name}.c": flags for stem in ("isa", "divergence") for name, flags in SETS.items()}
 FLAGS = [
     "-O3",
     "-std=gnu11",
@@ -76,14 +75,23 @@ class WheelForAll(bdist_wheel):
         super().finalize_options()
 
 
-sets = list(BY_SET) if X86 else ["isa_baseline.c"]
+sets = list(SETS) if X86 else ["baseline"]
 setup(
     ext_modules=[
         Extension(
             "harmbench_builtin.extractors.fast2d._engine",
-            sources=[str(SOURCES / name) for name in (*SHARED, *sets)],
+            sources=[str(SOURCES / name) for name in (*SHARED, *(f"isa_{name}.c" for name in sets))],
             depends=sorted(str(path) for path in SOURCES.glob("*")),
             define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("FAST2D_X86", "1")] if X86 else [])],
+            extra_compile_args=FLAGS,
+            py_limited_api=True,
+            optional=True,
+        ),
+        Extension(
+            "harmbench_builtin.evaluators._divergence",
+            sources=[str(DIVERGENCE / name) for name in ("divergence.c", *(f"divergence_{name}.c" for name in sets))],
+            depends=sorted(str(path) for path in DIVERGENCE.glob("*")),
+            define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("DIVERGENCE_X86", "1")] if X86 else [])],
             extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,

@@ -62,7 +62,9 @@ class Jsd:
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         table = result.scored
         seed = context.derive(evaluator="jsd").seed
-        engine = ManufacturerDivergence(table, self.bins, self.small_group, context.permutations, seed, result.absent)
+        engine = ManufacturerDivergence(
+            table, self.bins, self.small_group, context.permutations, seed, result.absent, context.n_jobs
+        )
         using = result.folds_using
         ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
         kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
 from harmbench.stats.permutation import p_value, permute_manufacturer
-from harmbench_builtin.evaluators.divergence import bias, divergences
+from harmbench_builtin.evaluators.divergence import bias
+from harmbench_builtin.evaluators.divergence_blocks import Replicates, Stratum, blocks, per_stratum
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ class Estimate:
         return self.raw - self.bias
 
 
-def _blocks(absent: Array | None, features: int) -> list[tuple[npt.NDArray[np.intp], Array | None]]:
+def _runs(absent: Array | None, features: int) -> list[tuple[npt.NDArray[np.intp], Array | None]]:
     """Runs of neighbouring features that the same rows have: their positions, and which rows (None: all)."""
     if absent is None or not features:
         return [(np.arange(features), None)]
@@ -140,6 +141,8 @@ class ManufacturerDivergence:
     absent : bool array (n, p), optional
         Where a row has no value of a feature, because its fold dropped that feature: the feature is compared on the
         other rows. A manufacturer is then small if any feature leaves it fewer than `small_group` rows.
+    n_jobs : int
+        Threads; any number gives the same bits.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class ManufacturerDivergence:
         draws: int = 999,
         seed: int = 0,
         absent: Array | None = None,
+        n_jobs: int = 1,
     ) -> None:
         if table.label is None:
             raise DataError("class-conditional JSD needs labels, and the table has none.")
@@ -158,7 +162,7 @@ class ManufacturerDivergence:
                 f"JSD compares manufacturers, and the table has only {', '.join(table.manufacturers) or 'none'}.",
                 remedy="Add images of a second manufacturer.",
             )
-        self.table, self.bins, self.draws, self.seed = table, bins, draws, seed
+        self.table, self.bins, self.draws, self.seed, self.n_jobs = table, bins, draws, seed, n_jobs
         self.label = np.asarray(table.label)
         self.manufacturers = table.manufacturers
         self.contrasts = contrasts(self.manufacturers)
@@ -172,9 +176,9 @@ class ManufacturerDivergence:
             "conditional": [np.flatnonzero(self.label == value) for value in np.unique(self.label)],
         }
         self.rows_per_stratum = {form: self._counts(strata) for form, strata in self.strata.items()}
-        self.blocks = _blocks(absent, table.values.shape[1])
+        self.runs = _runs(absent, table.values.shape[1])
         repeated = len(np.unique(table.patient)) < len(table)
-        counts = np.array([self._counts(_within(self.strata["conditional"], rows)) for _, rows in self.blocks])
+        counts = np.array([self._counts(_within(self.strata["conditional"], rows)) for _, rows in self.runs])
         small = bool((counts[counts > 0] < small_group).any())
         self.permutation_bias = repeated or small
         self.correction = (
@@ -204,50 +208,49 @@ class ManufacturerDivergence:
                 found.append(f"label {value} left out for {having[0]} (no other manufacturer has such rows)")
         return found
 
-    def one_hot(self, codes: Array) -> npt.NDArray[np.int16]:
-        """(draws, n) manufacturer codes as weights (L, n, draws)."""
-        return (np.arange(len(self.manufacturers))[:, None, None] == codes.T[None]).astype(np.int16)
+    def replicates_of(self, codes: Array, counts: Array | None = None) -> Replicates:
+        """Manufacturer codes (n,) or (n, B), and counts (n, B), for `blocks`."""
+        return Replicates(
+            np.ascontiguousarray(codes, dtype=np.int16),
+            None if counts is None else np.ascontiguousarray(counts, dtype=np.int32),
+            len(self.manufacturers),
+        )
+
+    def strata_of(self, form: Form, present: Array | None, which: Sequence[int] | None = None) -> list[Stratum]:
+        """The strata of a form among the rows that are present, with contrasts as each can make them.
+
+        `which` are the positions of the contrasts; all by default.
+        """
+        mixtures = self.mixtures if which is None else self.mixtures[list(which)]
+        rows = _within(self.strata[form], present)
+        made = [among_present(mixtures, counts > 0) for counts in self._counts(rows)]
+        used = np.array([possible for _, possible in made], dtype=np.float64)  # (S, C)
+        shares = used / np.maximum(used.sum(axis=0), 1.0)
+        return [Stratum(own, mixture, share) for own, (mixture, _), share in zip(rows, made, shares, strict=True)]
 
     def sweep(
-        self, form: Form, weights: Array, which: Sequence[int] | None = None, columns: Array | None = None
-    ) -> Iterator[tuple[Floats, Floats, Floats]]:
-        """Raw divergence, K_effective and formula bias (C, B), feature by feature, averaged over the strata.
+        self, form: Form, draws: Replicates, which: Sequence[int] | None = None, columns: Array | None = None
+    ) -> Iterator[tuple[npt.NDArray[np.intp], Floats]]:
+        """Raw divergence, block of features by block of features, averaged over the strata.
 
         Parameters
         ----------
         form : {"marginal", "conditional"}
-        weights : array (L, n, B)
+        draws : Replicates
         which : positions of contrasts, optional
             Those wanted; all by default.
-        columns : positions or mask of features, optional
-        """
-        mixtures = self.mixtures if which is None else self.mixtures[list(which)]
-        wanted = np.arange(self.table.values.shape[1])
-        wanted = wanted if columns is None else wanted[columns]
-        for features, present in self.blocks:
-            inside = wanted[np.isin(wanted, features)] if len(self.blocks) > 1 else wanted
-            if len(inside):
-                yield from self._sweep_block(_within(self.strata[form], present), weights, mixtures, inside)
+        columns : positions of features, optional
 
-    def _sweep_block(
-        self, rows: Sequence[Array], weights: Array, mixtures: Floats, columns: Array
-    ) -> Iterator[tuple[Floats, Floats, Floats]]:
-        """`sweep` for features that the same rows have; `rows` are those of each stratum."""
-        values = self.table.values[:, columns]
-        counts = self._counts(rows)
-        made = [among_present(mixtures, row > 0) for row in counts]
-        used = np.array([possible for _, possible in made])  # (S, C)
-        shares = used / np.where(used.any(axis=0), used.sum(axis=0), np.nan)
-        streams = [divergences(values[s], weights[:, s], m, self.bins) for s, (m, _) in zip(rows, made, strict=True)]
-        for parts in zip(*streams, strict=True):
-            raw = effective = correction = np.zeros(())
-            for (d, k), share, (mixture, keep), count in zip(parts, shares, made, counts, strict=True):
-                weight = share[:, None]
-                raw = raw + weight * np.where(keep[:, None], d, 0.0)
-                effective = effective + weight * k
-                first_order = bias(k, count, mixture)
-                correction = correction + weight * np.where(keep[:, None], first_order, 0.0)
-            yield raw, effective, correction
+        Yields
+        ------
+        features : int array (f,)
+        raw : float64 (f, C, B)
+        """
+        for features, present in self.runs:
+            inside = features if columns is None else columns[np.isin(columns, features)]
+            strata = self.strata_of(form, present, which)
+            for part, raw in blocks(self.table.values[:, inside], strata, draws, self.bins, self.n_jobs):
+                yield inside[part], raw
 
     def estimate(self, form: Form, chosen: Array | None = None, p_values: bool = True) -> Estimate:
         """Raw values, what to subtract, and p-values.
@@ -260,10 +263,7 @@ class ManufacturerDivergence:
         p_values : bool
             False: no null beyond what the correction needs.
         """
-        parts = list(self.sweep(form, self.one_hot(self.code[None])))
-        raw, effective, correction = (np.array([part[i][:, 0] for part in parts]).T for i in range(3))
-        shape = (len(self.contrasts), self.table.values.shape[1])
-        raw, effective, correction = (a.reshape(shape) for a in (raw, effective, correction))
+        raw, effective, correction = self._once(form)
         own_null = form == "conditional"  # its null also gives its bias
         p = mean_p = None
         if p_values or (self.permutation_bias and own_null):
@@ -294,19 +294,39 @@ class ManufacturerDivergence:
             For each headline contrast; NaN for an empty set. A feature for which a resample left a manufacturer
             without rows (few rows have it) is left out there.
         """
-        resamples = np.asarray(resamples)
-        masks = np.asarray(masks, dtype=np.float64)
-        needed = np.flatnonzero(masks.any(axis=0))
-        weights = self.one_hot(self.code[None]) * resamples[None].astype(np.int16)
-        total = np.zeros((len(self.headline), len(masks), resamples.shape[1]))
+        weights = np.asarray(masks, dtype=np.float64)
+        total = np.zeros((len(self.headline), len(weights), np.shape(resamples)[1]))
         size = np.zeros_like(total)
-        sweep = self.sweep(form, weights, self.headline, needed)
-        for counts, (raw, _, _) in zip(masks[:, needed].T, sweep, strict=True):
-            used = np.flatnonzero(counts)
-            weight = counts[used, None] * ~np.isnan(raw[:, None])
-            total[:, used] += weight * np.nan_to_num(raw[:, None])
-            size[:, used] += weight
+        needed = np.flatnonzero(weights.any(axis=0))
+        drawn = self.replicates_of(self.code, resamples)
+        for features, raw in self.sweep(form, drawn, self.headline, needed):
+            known = ~np.isnan(raw)
+            whole = bool(known.all())
+            for i, weight in enumerate(weights[:, features]):
+                total[:, i] += np.tensordot(weight, raw if whole else np.where(known, raw, 0.0), 1)
+                size[:, i] += weight.sum() if whole else np.tensordot(weight, known.astype(np.float64), 1)
         return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
+
+    def _once(self, form: Form) -> tuple[Floats, Floats, Floats]:
+        """Raw divergence, K_effective and the formula's bias of the table as it is, each (C, p)."""
+        raw, effective, correction = (np.zeros((len(self.contrasts), self.table.values.shape[1])) for _ in range(3))
+        draws = self.replicates_of(self.code)
+        for features, present in self.runs:
+            strata = self.strata_of(form, present)
+            for stratum, counts in zip(strata, self._counts([s.rows for s in strata]), strict=True):
+                d, k = per_stratum(self.table.values[:, features], stratum, draws, self.bins)
+                share = np.broadcast_to(stratum.share[:, None], (len(self.contrasts), len(features)))
+                used = share > 0
+                for total, part in zip(
+                    (raw, effective, correction),
+                    (d[:, :, 0].T, k[:, :, 0].T, bias(k[:, :, 0].T, counts, stratum.mixtures)),
+                    strict=True,
+                ):
+                    total[:, features] += np.where(used, share * part, 0.0)
+            never = ~np.any([stratum.share > 0 for stratum in strata], axis=0)
+            for total in (raw, effective, correction):
+                total[np.ix_(never, features)] = np.nan
+        return raw, effective, correction
 
     def _counts(self, strata: Sequence[Array]) -> npt.NDArray[np.int64]:
         """Rows of every manufacturer in every stratum (S, L)."""
@@ -337,11 +357,12 @@ class ManufacturerDivergence:
                 continue
             made[which] += len(drawn)
             sums = np.zeros((len(which), len(drawn)))
-            for j, (null, _, _) in enumerate(self.sweep(form, self.one_hot(drawn), which)):
-                total[which, j] += null.sum(axis=1)
-                at_least[which, j] += (null >= raw[which, j, None] - 1e-12).sum(axis=1)
-                if tested[j]:
-                    sums += chosen[j] * null
+            for features, null in self.sweep(form, self.replicates_of(drawn.T), which):
+                here = np.ix_(np.array(which), features)
+                total[here] += null.sum(axis=2).T
+                at_least[here] += (null >= raw[here].T[:, :, None] - 1e-12).sum(axis=2).T
+                inside = tested[features]
+                sums += np.tensordot(chosen[features][inside], null[inside], 1)
             means.append(sums[[which.index(c) for c in self.headline]].T)
         null_means = np.concatenate(means).T
         observed = (raw[self.headline][:, tested] * chosen[tested]).sum(axis=1)

@@ -1,0 +1,292 @@
+/* Jensen-Shannon divergence of two groups for many replicates: the work, once for every instruction set.
+
+   Sixteen replicates are worked on side by side. In each, a row adds to one 64-bit number: the high bits hold the
+   balanced mass in fixed point, the low bits how many rows of the own manufacturer there are. The scale is a multiple
+   of every manufacturer's row count (where that fits), so that masses are exact and one addition per row serves both.
+
+   An edge is where the mass first reaches k/K. The walk to it starts from the last place at which no replicate had
+   reached it yet, and ends when all have: replicates differ little, so that a row is looked at once or twice in all.
+   `rest` is the number minus the threshold: negative before the edge, and what it is when it first is not says where
+   the edge was (mass) and how many own rows came before it.
+
+   GNU vector extensions; the same operations in the same order on every instruction set. */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "divergence.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define WIDTH 8
+#elif defined(__AVX2__)
+#define WIDTH 4
+#else
+#define WIDTH 2
+#endif
+#define PARTS (DIVERGENCE_LANES / WIDTH)
+#define LANES DIVERGENCE_LANES
+#define CHUNK DIVERGENCE_CHUNK
+#define TOP 62 /* the mass of everything is at most 2^TOP, so that differences fit a signed number */
+#define MAX_ERROR 1e-12
+#define ROUNDING 4e-15 /* identical groups differ from 0 by rounding only */
+
+typedef int64_t ints __attribute__((vector_size(8 * WIDTH)));
+typedef uint64_t unsigneds __attribute__((vector_size(8 * WIDTH)));
+typedef double doubles __attribute__((vector_size(8 * WIDTH)));
+
+static inline ints all(int64_t x) { return (ints){0} + x; }
+
+/* `next` where `found` is still negative. */
+static inline ints first(ints found, ints next) {
+#if defined(__AVX512F__)
+    return (ints)_mm512_min_epu64((__m512i)found, (__m512i)next); /* negative numbers are the largest; next only grows */
+#elif defined(__AVX2__)
+    return (ints)_mm256_blendv_pd((__m256d)found, (__m256d)next, (__m256d)found); /* looks at the sign only */
+#else
+    ints unset = found < 0;
+    return (next & unset) | (found & ~unset);
+#endif
+}
+
+static inline int any_negative(ints x) {
+#if defined(__AVX512DQ__)
+    return _mm512_movepi64_mask((__m512i)x) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_pd((__m256d)x) != 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_pd((__m128d)x) != 0;
+#else
+    int64_t some = 0;
+    for (int i = 0; i < WIDTH; i++) some |= x[i];
+    return some < 0;
+#endif
+}
+
+/* log2 of x in (0, 2^1000): log2(m 2^e) = e + 2/ln 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
+static inline doubles log_2(doubles x) {
+    const int64_t root = 0x3FE6A09E667F3BCDLL; /* bits of sqrt(1/2) */
+    ints bits = (ints)x;
+    ints biased = (ints)((unsigneds)(bits - root + (1024LL << 52)) >> 52); /* e + 1024 */
+    doubles e = (doubles)(biased | 0x4330000000000000LL) - (4503599627370496.0 + 1024.0);
+    doubles m = (doubles)(bits - ((biased - 1024) << 52));
+    doubles s = (m - 1.0) / (m + 1.0), z = s * s;
+    doubles sum = z * (1.0 / 17.0) + 1.0 / 15.0;
+    sum = sum * z + 1.0 / 13.0;
+    sum = sum * z + 1.0 / 11.0;
+    sum = sum * z + 1.0 / 9.0;
+    sum = sum * z + 1.0 / 7.0;
+    sum = sum * z + 1.0 / 5.0;
+    sum = sum * z + 1.0 / 3.0;
+    sum = sum * z + 1.0;
+    return e + sum * s * 2.885390081777926814720; /* 2 / ln 2 */
+}
+
+/* x >= 0, rounded once: the high half as a multiple of 2^32 and the low one are exact doubles. */
+static inline doubles to_doubles(ints x) {
+#if defined(__AVX512DQ__)
+    return __builtin_convertvector(x, doubles);
+#else
+    doubles high = (doubles)((ints)((unsigneds)x >> 32) | 0x4530000000000000LL);
+    doubles low = (doubles)((x & 0xffffffffLL) | 0x4330000000000000LL);
+    return (high - 19342813118337666422669312.0) + low; /* 2^84 + 2^52 */
+#endif
+}
+
+static inline doubles keep(doubles x, ints mask) { return (doubles)((ints)x & mask); }
+
+static int64_t common_multiple(int64_t a, int64_t b, int64_t limit) {
+    int64_t x = a, y = b;
+    while (y) {
+        int64_t r = x % y;
+        x = y;
+        y = r;
+    }
+    return b / x > limit / a ? 0 : a * (b / x); /* 0: beyond the limit */
+}
+
+/* One contrast in 16 replicates. */
+typedef struct {
+    ints *addend;              /* (rows + 1, PARTS): what a row adds; the last one is the padding */
+    ints *threshold;           /* (bins, PARTS): of edge k + 1; the last one is above all mass */
+    ints total[PARTS];         /* of all rows */
+    doubles per_own[PARTS];    /* 1 / own rows */
+    doubles per_mass[PARTS];   /* 1 / scale */
+    ints present[PARTS];       /* -1 where both groups have rows, else 0 */
+    int own_bits;
+} lanes;
+
+/* Fill in the numbers of contrast c for replicates start .. start + LANES - 1 (beyond the last one: the last one). */
+static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *rows_of, lanes *l) {
+    const int64_t L = t->manufacturers;
+    const uint8_t *others = t->others + c * L;
+    int64_t column[LANES], largest = 1;
+    memset(rows_of, 0, (size_t)(L * LANES) * sizeof *rows_of);
+    for (int i = 0; i < LANES; i++) column[i] = start + i < t->replicates ? start + i : t->replicates - 1;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int i = 0; i < LANES; i++) {
+            int code = t->codes[t->fixed_codes ? r : r * t->replicates + column[i]];
+            rows_of[code * LANES + i] += t->counts ? t->counts[r * t->replicates + column[i]] : 1;
+        }
+    for (int i = 0; i < LANES; i++)
+        if (rows_of[t->own[c] * LANES + i] > largest) largest = rows_of[t->own[c] * LANES + i];
+    l->own_bits = 64 - __builtin_clzll((unsigned long long)largest);
+    const int mass_bits = TOP - l->own_bits;
+    int64_t mixed = 0;
+    for (int64_t m = 0; m < L; m++) mixed += others[m];
+
+    for (int i = 0; i < LANES; i++) {
+        int64_t unit[64], full = 1LL << mass_bits, of_own = rows_of[t->own[c] * LANES + i], multiple = 2 * mixed, sum = 0;
+        int there = of_own > 0;
+        if (there) multiple = common_multiple(multiple, of_own, full);
+        for (int64_t m = 0; m < L; m++) {
+            unit[m] = 0;
+            if (!others[m]) continue;
+            if (!rows_of[m * LANES + i]) there = 0;
+            else if (multiple) multiple = common_multiple(multiple, rows_of[m * LANES + i], full);
+        }
+        int64_t scale = multiple ? full / multiple * multiple : full;
+        if (there) {
+            for (int64_t m = 0; m < L; m++) {
+                int64_t parts = m == t->own[c] ? 2 * of_own : others[m] ? 2 * mixed * rows_of[m * LANES + i] : 0;
+                if (parts) unit[m] = (scale + parts / 2) / parts;
+                sum += unit[m] * rows_of[m * LANES + i];
+            }
+            /* Each unit is off by half at most. */
+            int64_t weight = 0;
+            for (int64_t m = 0; m < L; m++) weight += unit[m] ? rows_of[m * LANES + i] : 0;
+            if (!multiple && 0.5 * (double)weight > MAX_ERROR * (double)scale) return 2;
+        }
+        const int part = i / WIDTH, lane = i % WIDTH;
+        for (int64_t r = 0; r < t->rows; r++) {
+            int code = t->codes[t->fixed_codes ? r : r * t->replicates + column[i]];
+            int64_t count = t->counts ? t->counts[r * t->replicates + column[i]] : 1;
+            int64_t own = there && code == t->own[c];
+            l->addend[r * PARTS + part][lane] = count * ((unit[code] << l->own_bits) + own);
+        }
+        l->addend[t->rows * PARTS + part][lane] = 0;
+        for (int k = 1; k <= t->bins; k++) {
+            double at = ceil(((double)k / t->bins - t->tolerance) * (double)scale);
+            l->threshold[(k - 1) * PARTS + part][lane] = k < t->bins ? (int64_t)at << l->own_bits : 3LL << (TOP - 1);
+        }
+        l->total[part][lane] = (sum << l->own_bits) + (there ? of_own : 0);
+        l->per_own[part][lane] = there ? 1.0 / (double)of_own : 0.0;
+        l->per_mass[part][lane] = 1.0 / (double)scale;
+        l->present[part][lane] = there ? -1 : 0;
+    }
+    return 0;
+}
+
+/* The numbers at the edges of one feature: at[k] for edge k + 1. */
+static inline void find_edges(const lanes *l, const int32_t *order, const int64_t *inside, int64_t padded, int bins,
+                              ints *at) {
+    ints start[PARTS];
+    int64_t from = 0;
+    for (int p = 0; p < PARTS; p++) start[p] = -l->threshold[p];
+    for (int k = 0; k < bins - 1; k++) {
+        const ints *now = l->threshold + k * PARTS, *then = now + PARTS;
+        ints rest[PARTS], found[PARTS], step[PARTS], next[PARTS];
+        int64_t next_from = from;
+        for (int p = 0; p < PARTS; p++) {
+            rest[p] = start[p];
+            found[p] = all(-1);
+            step[p] = then[p] - now[p];
+            next[p] = rest[p] - step[p];
+        }
+        for (int64_t j = from; j < padded;) {
+            for (int i = 0; i < CHUNK; i++) {
+                const ints *add = l->addend + (int64_t)order[j + i] * PARTS;
+                for (int p = 0; p < PARTS; p++) {
+                    rest[p] += add[p];
+                    found[p] = first(found[p], inside ? rest[p] | inside[j + i] : rest[p]);
+                }
+            }
+            j += CHUNK;
+            ints before = all(-1), behind = all(0);
+            ints beyond[PARTS];
+            for (int p = 0; p < PARTS; p++) {
+                beyond[p] = rest[p] - step[p];
+                before &= beyond[p];
+                behind |= found[p] & l->present[p];
+            }
+            if (!any_negative(~before)) { /* nobody is at the next edge yet */
+                next_from = j;
+                for (int p = 0; p < PARTS; p++) next[p] = beyond[p];
+            }
+            if (!any_negative(behind)) break;
+        }
+        for (int p = 0; p < PARTS; p++) {
+            at[k * PARTS + p] = found[p] + now[p];
+            start[p] = next[p];
+        }
+        from = next_from;
+    }
+}
+
+/* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
+static inline void sum_up(const lanes *l, const ints *at, int bins, int part, doubles *divergence, ints *effective) {
+    const int64_t low = (1LL << l->own_bits) - 1;
+    ints last_mass = all(0), last_own = all(0), used = all(0);
+    doubles d = {0};
+    for (int k = 0; k < bins; k++) {
+        ints here = k < bins - 1 ? at[k * PARTS + part] : l->total[part];
+        ints mass = (ints)((unsigneds)here >> l->own_bits), own = here & low;
+        doubles m = to_doubles(mass - last_mass) * l->per_mass[part];
+        doubles p = to_doubles(own - last_own) * l->per_own[part];
+        doubles q = 2.0 * m - p;
+        q = keep(q, q > 1e-10); /* what rounding leaves of nothing */
+        ints holds = m > 1e-10;
+        doubles safe = (doubles)(((ints)m & holds) | ((ints)(m * 0.0 + 1.0) & ~holds));
+        doubles per = 1.0 / safe;
+        doubles a = p * log_2(p * per + 1e-300), b = q * log_2(q * per + 1e-300);
+        d += keep(a + b, holds);
+        used -= holds;
+        last_mass = mass;
+        last_own = own;
+    }
+    d = d * 0.5;
+    *divergence = keep(d, (d > ROUNDING) | (d < -ROUNDING));
+    *effective = used;
+}
+
+static int run(const divergence_task *t) {
+    const size_t edges = (size_t)t->bins * PARTS;
+    lanes l;
+    int64_t *rows_of = malloc((size_t)(t->manufacturers * LANES) * sizeof *rows_of);
+    l.addend = aligned_alloc(64, ((size_t)t->rows + 1) * PARTS * sizeof(ints));
+    l.threshold = aligned_alloc(64, edges * sizeof(ints));
+    ints *at = aligned_alloc(64, edges * sizeof(ints));
+    int status = rows_of && l.addend && l.threshold && at ? 0 : 1;
+    for (int64_t start = 0; start < t->replicates && !status; start += LANES) {
+        const int64_t width = t->replicates - start < LANES ? t->replicates - start : LANES;
+        for (int64_t c = 0; c < t->contrasts; c++) {
+            if (t->share[c] == 0.0) continue;
+            if ((status = prepare(t, c, start, rows_of, &l))) break;
+            for (int64_t f = 0; f < t->features; f++) {
+                const int32_t *order = t->order + f * t->padded;
+                if (t->inside) find_edges(&l, order, t->inside + f * t->padded, t->padded, t->bins, at);
+                else find_edges(&l, order, NULL, t->padded, t->bins, at);
+                const int64_t to = (f * t->contrasts + c) * t->replicates + start;
+                for (int part = 0; part < PARTS; part++) {
+                    doubles d;
+                    ints used;
+                    sum_up(&l, at, t->bins, part, &d, &used);
+                    for (int i = 0; i < WIDTH && part * WIDTH + i < width; i++) {
+                        const int64_t x = to + part * WIDTH + i;
+                        t->out[x] += t->share[c] * (l.present[part][i] ? d[i] : NAN);
+                        if (t->effective) t->effective[x] += t->share[c] * (double)used[i];
+                    }
+                }
+            }
+        }
+    }
+    free(rows_of);
+    free(l.addend);
+    free(l.threshold);
+    free(at);
+    return status;
+}
