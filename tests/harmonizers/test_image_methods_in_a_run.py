@@ -53,7 +53,7 @@ def test_what_the_test_images_are_changes_nothing_that_was_learnt(name: str, tmp
     assert np.array_equal(found[0].values[train], found[1].values[train])
     assert not np.array_equal(found[0].values[test], found[1].values[test])
     # And what the training images are does change it.
-    again = extract(with_other_test_images(images, [0, 1]), method, extractor, store=Cache(tmp_path / "c"), n_jobs=1,
+    again = extract(with_other_test_images(images, [1, 2]), method, extractor, store=Cache(tmp_path / "c"), n_jobs=1,
                     progress=no_progress, stage="x", fit_on=train)  # fmt: skip
     assert not np.allclose(again.values[7], found[0].values[7])
 
