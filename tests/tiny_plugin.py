@@ -122,6 +122,20 @@ class _Feature:
         return table
 
 
+class WholeCohort(_Feature):
+    """Transductive: takes the mean of all rows off, and knows only the rows of its fit."""
+
+    def fit(self, table, context):
+        self.samples, self.mean = set(table.samples.tolist()), table.values.mean(axis=0)
+        return self
+
+    def transform(self, table):
+        strange = set(table.samples.tolist()) - self.samples
+        if strange:
+            raise NotApplicable(f"no map for {len(strange)} rows outside the fit")
+        return table.with_values(table.values - self.mean)
+
+
 class Center(_Feature):
     """Subtract each manufacturer's training mean."""
 
@@ -229,6 +243,8 @@ def _method(name: str, cls: str, stage: str = "feature", **more) -> HarmonizerSp
 def register_harmonizers():
     return [
         _method("center", "Center", uses_manufacturer="fit+transform", params={"scale": 1.0}),
+        _method("whole-cohort", "WholeCohort", inductive=False),
+        _method("whole-cohort-undeclared", "WholeCohort", handles_unseen_manufacturer=True),
         _method("crashes", "Crashes"),
         _method("mutates", "Mutates"),
         _method("reorders", "Reorders"),

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def build(folders: Sequence[Path], methods: Sequence[str] = (), keys: Sequence[s
             continue
         rows[method], figures[method] = _row(method, repeats, plan, definitions)
     _rank(rows, figures, plan, definitions)
-    order: dict[Section, int] = {"ranked": 0, "below the gate": 1, "not ranked": 2, "control": 3, "not run": 4}
+    order = {section: i for i, section in enumerate(get_args(Section))}
     rank_of = {m: i for i, m in enumerate(rows)}
     goal = plan["ranking"]["goal"]
 
@@ -162,12 +162,12 @@ def _row(
         row.section, row.reason = "not ranked", f"incomplete: {len(records)} of {wanted} repeats"
     elif row.role != "method":
         row.section = "control"
-    elif not first["inductive"]:
-        row.section, row.reason = "not ranked", "transductive: fitted on all rows at once"
     elif row.audit.get("label_leak"):
         row.section, row.reason = "not ranked", "leaks: test rows depend on the labels of test rows"
     elif seen := pretraining.leak(row):
         row.section, row.reason = "not ranked", seen
+    elif not first["inductive"]:
+        row.section, row.reason = "transductive", "fitted on all rows at once, test rows included"
     elif row.audit.get("row_dependent"):
         row.section, row.reason = "not ranked", "declared inductive, but a test row depends on the other test rows"
     if not first["inductive"]:

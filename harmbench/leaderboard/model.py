@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA = 1
-Section = Literal["ranked", "below the gate", "not ranked", "control", "not run"]
+Section = Literal["ranked", "below the gate", "transductive", "not ranked", "control", "not run"]
 
 
 class _Model(BaseModel):

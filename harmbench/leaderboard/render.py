@@ -118,6 +118,7 @@ def sections(board: Board) -> list[tuple[str, list[Row]]]:
     """Titles and rows of the parts of the table that hold any."""
     parts = [
         ("Methods", board.of("ranked", "below the gate")),
+        ("Transductive: fitted on all rows at once; a table of its own, in no rank", board.of("transductive")),
         ("Not ranked", board.of("not ranked")),
         ("Controls and canaries (never ranked; they bound the scores)", board.of("control")),
     ]

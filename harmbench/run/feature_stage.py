@@ -15,7 +15,7 @@ import numpy as np
 
 from harmbench.components import Context
 from harmbench.data import FeatureTable, concatenate
-from harmbench.errors import PluginError
+from harmbench.errors import NotApplicable, PluginError
 from harmbench.methods import Component
 from harmbench.specs import HarmonizerSpec
 
@@ -24,7 +24,8 @@ from harmbench.specs import HarmonizerSpec
 class Harmonized:
     """One fold's tables after all feature stages, labels given back.
 
-    `reports` holds what stages tell of their fit (see `FeatureHarmonizer`), by name of the method.
+    `reports` holds what stages tell of their fit (see `FeatureHarmonizer`), by name of the method; `unpaired` says why
+    `paired` is None although there were such rows.
     """
 
     train: FeatureTable
@@ -33,6 +34,7 @@ class Harmonized:
     fit_seconds: float
     transform_seconds: float
     reports: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    unpaired: str = ""
 
 
 def seen(table: FeatureTable, allowed: bool) -> FeatureTable:
@@ -81,6 +83,12 @@ def _in_order(some: Sequence[str], of: Sequence[str]) -> bool:
     return all(name in rest for name in some)
 
 
+def _apply(harmonizer: Any, spec: HarmonizerSpec, table: FeatureTable) -> FeatureTable:
+    """The table as the method makes it, checked, with its label."""
+    given = seen(table, spec.uses_label == "oracle")
+    return check_output(table, harmonizer.transform(given), spec).with_label(table.label)
+
+
 def harmonize(
     stages: Sequence[Component],
     train: FeatureTable,
@@ -91,30 +99,34 @@ def harmonize(
     """Fit each stage on the training rows and apply it to all rows.
 
     A transductive stage (`inductive=False`) is fitted on training and test rows together; it is marked for that and
-    never ranked beside the others. Rows that only serve paired agreement are never fitted on.
+    never ranked beside the others. Rows that only serve paired agreement are never fitted on; where a transductive stage
+    has no map for them there are none.
     """
     fit_seconds = transform_seconds = 0.0
     reports: dict[str, Mapping[str, Sequence[Any]]] = {}
+    unpaired = ""
     for stage in stages:
         spec = stage.spec
-        at_fit, at_transform = spec.uses_label != "no", spec.uses_label == "oracle"
         rows = train if spec.inductive else concatenate([train, test])
         start = time.perf_counter()
         harmonizer = stage.build()
-        harmonizer = harmonizer.fit(seen(rows, at_fit), context.derive(stage=spec.name)) or harmonizer
+        harmonizer = harmonizer.fit(seen(rows, spec.uses_label != "no"), context.derive(stage=spec.name)) or harmonizer
         fitted = time.perf_counter()
-        tables = [
-            None
-            if table is None
-            else check_output(table, harmonizer.transform(seen(table, at_transform)), spec).with_label(table.label)
-            for table in (train, test, paired)
-        ]
+        tables = [_apply(harmonizer, spec, table) for table in (train, test)]
+        if paired is not None:
+            try:
+                paired = _apply(harmonizer, spec, paired)
+                tables.append(paired)
+            except NotApplicable as error:
+                if spec.inductive:
+                    raise
+                # A transductive method may have no map for rows outside its fit; that costs paired agreement only.
+                paired, unpaired = None, str(error)
         transform_seconds += time.perf_counter() - fitted
         fit_seconds += fitted - start
         if hasattr(harmonizer, "report"):
             reports[spec.name] = harmonizer.report()
-        assert tables[0] is not None and tables[1] is not None  # only `paired` may be None
-        if any(table is not None and table.features != tables[0].features for table in tables):
+        if any(table.features != tables[0].features for table in tables):
             raise PluginError(f"method '{spec.name}': transform kept other features of some rows than of others.")
-        train, test, paired = tables[0], tables[1], tables[2]
-    return Harmonized(train, test, paired, fit_seconds, transform_seconds, reports)
+        train, test = tables[0], tables[1]
+    return Harmonized(train, test, paired, fit_seconds, transform_seconds, reports, unpaired)

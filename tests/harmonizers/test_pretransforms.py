@@ -248,7 +248,7 @@ def test_one_row_at_a_time_equals_all_at_once(make):
 def test_manufacturer_and_label_make_no_difference_and_unseen_ones_are_served(make):
     values, half = shapes(), np.where(np.arange(301) % 3 == 0, "GE", "Philips")
     one = make().fit(table(values), Context())
-    two = make().fit(table(values, half).with_label((np.arange(301) % 2)), Context())
+    two = make().fit(table(values, half).with_label(np.arange(301) % 2), Context())
     rows = table(shapes(20, seed=5), ["Siemens"] * 20)
     np.testing.assert_array_equal(one.transform(rows).values, two.transform(rows).values)
 

@@ -41,6 +41,25 @@ def test_controls_transductive_leaking_and_failed_methods_are_never_ranked(go):
     assert all(row.rank is None for row in board.rows if row.section != "ranked")
 
 
+def test_transductive_methods_stand_on_a_board_of_their_own_in_every_rendering(go):
+    board = build([go("center", "whole-cohort", "whole-cohort+center", "center+whole-cohort", "peeks")])
+    rows = by_name(board)
+    for name in ("whole-cohort", "whole-cohort+center", "center+whole-cohort"):
+        assert rows[name].status == "ok" and rows[name].section == "transductive" and rows[name].rank is None
+        assert "transductive" in rows[name].flags and rows[name].difference is not None
+    titles = [(title, [row.method for row in part]) for title, part in render.sections(board)]
+    apart = dict(titles)["Transductive: fitted on all rows at once; a table of its own, in no rank"]
+    assert sorted(apart) == ["center+whole-cohort", "whole-cohort", "whole-cohort+center"]
+    assert not {name for title, names in titles if "Transductive" not in title for name in names} & set(apart)
+    assert "Transductive: fitted on all rows" in render.markdown(board)
+
+
+def test_a_transductive_method_changes_no_rank(go):
+    alone = by_name(build([go("center", out="a")]))
+    beside = by_name(build([go("center", "whole-cohort", out="b")]))
+    assert [alone[m].rank for m in ("none", "center")] == [beside[m].rank for m in ("none", "center")]
+
+
 def test_a_canary_that_is_not_caught_is_a_failure_of_the_whole_board(go, tmp_path):
     folder = go("center", "leaky-combat")
     records = folder / "records.jsonl"

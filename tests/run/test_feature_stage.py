@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,20 @@ def test_the_audit_catches_a_method_whose_rows_see_each_other(tiny_registry):
 def test_the_audit_clears_what_is_inductive(tiny_registry, method):
     found = audit(stages(tiny_registry, method), TRAIN, TEST, Context())
     assert not found.row_dependent and not found.label_leak
+
+
+def test_a_transductive_method_without_a_map_for_paired_rows_goes_without_them(tiny_registry):
+    others = replace(TEST, samples=np.char.add(TEST.samples, "x"))
+    done = harmonize(stages(tiny_registry, "whole-cohort+center"), TRAIN, TEST, others, Context())
+    assert done.paired is None
+    assert done.unpaired == "no map for 20 rows outside the fit"
+    mean = np.concatenate([TRAIN.values, TEST.values]).mean(axis=0)
+    alone = harmonize(stages(tiny_registry, "whole-cohort"), TRAIN, TEST, None, Context())
+    assert np.allclose(alone.test.values, TEST.values - mean)
+    assert alone.unpaired == ""
+
+
+def test_an_inductive_method_must_have_a_map_for_paired_rows(tiny_registry):
+    others = replace(TEST, samples=np.char.add(TEST.samples, "x"))
+    with pytest.raises(NotApplicable, match="no map for 20 rows"):
+        harmonize(stages(tiny_registry, "whole-cohort-undeclared"), TRAIN, TRAIN.rows(slice(0, 9)), others, Context())

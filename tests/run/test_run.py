@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -193,6 +194,14 @@ def test_methods_that_cannot_take_an_unseen_manufacturer_say_so(go):
     record = next(r for r in go("center").records.values() if r["method"] == "center")
     assert set(record["not_applicable"]) == {"lomo-A", "lomo-B"}
     assert "center cannot transform a manufacturer" in record["not_applicable"]["lomo-A"]
+
+
+def test_a_transductive_method_runs_on_all_rows_and_says_what_it_has_no_map_for(go):
+    record = next(r for r in go("whole-cohort").records.values() if r["method"] == "whole-cohort")
+    assert record["status"] == "ok" and record["inductive"] is False
+    # Left-out manufacturers are among the rows it is fitted on; images that only serve pairs are not.
+    assert set(record["not_applicable"]) == {"paired images"}
+    assert re.fullmatch(r"no map for \d rows outside the fit", record["not_applicable"]["paired images"])
 
 
 def test_repeats_use_other_splits(go):
