@@ -99,8 +99,8 @@ def harmonize(
     """Fit each stage on the training rows and apply it to all rows.
 
     A transductive stage (`inductive=False`) is fitted on training and test rows together; it is marked for that and
-    never ranked beside the others. Rows that only serve paired agreement are never fitted on; where a transductive stage
-    has no map for them there are none.
+    never ranked beside the others. Rows that only serve paired agreement are never fitted on; where a transductive
+    stage has no map for them there are none.
     """
     fit_seconds = transform_seconds = 0.0
     reports: dict[str, Mapping[str, Sequence[Any]]] = {}
