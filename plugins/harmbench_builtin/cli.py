@@ -46,7 +46,8 @@ def pretrain(
         changes[name] = _pair(value) if name == "crop" else convert(value, known[name], f"pretrain.{name}")
     settings = preset_of(preset, **changes)
     with progress(quiet or json) as report:
-        chosen = _images(data, images, seed, report)
+        paired = settings.consistency > 0 and settings.views == "pairs"
+        chosen = _images(data, images, seed, paired, report)
         for name, why in chosen.skipped:
             note(f"left out: {name}: {why}")
         kernels = train(chosen, out, settings, report)
@@ -68,16 +69,21 @@ def _pair(text: str) -> tuple[float, float]:
     return (low, high)
 
 
-def _images(data: str, count: int, seed: int, report: Any) -> PretrainingImages:
+def _images(data: str, count: int, seed: int, pairs: bool, report: Any) -> PretrainingImages:
     from harmbench_builtin.pretrain import data as source
 
     if not data:
         from harmbench.run.run import default_jobs
 
-        return source.from_phantom(count, seed, n_jobs=default_jobs(), progress=report)
+        return source.from_phantom(count, seed, n_jobs=default_jobs(), progress=report, pairs=pairs)
     if data.endswith(".csv"):
         from harmbench.components import DatasetContext
         from harmbench_builtin.datasets.image_folder import ImageFolder
 
-        return source.from_image_set(ImageFolder().load(DatasetContext(data=data)), progress=report)
+        found = ImageFolder().load(DatasetContext(data=data))
+        if pairs:
+            from harmbench_builtin.pretrain.pairs import from_paired_image_set
+
+            return from_paired_image_set(found, progress=report)
+        return source.from_image_set(found, progress=report)
     return source.from_folder(data, progress=report)

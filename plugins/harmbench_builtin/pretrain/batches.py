@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from harmbench_builtin.pretrain import masking, sampling
+from harmbench_builtin.pretrain import masking, sampling, scanners, views
 from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.distributed import World
 from harmbench_builtin.pretrain.model import CELL
@@ -33,6 +33,8 @@ class Batch:
     total_scored : float32, scalar
         Scored cells of the step, over all parts and processes. A loss that is divided by this sums to the mean over
         the whole step, however the step is divided.
+    views : Views or None
+        Windows of two views of each image; None unless a term needs them.
     """
 
     chosen: Tensor
@@ -41,6 +43,7 @@ class Batch:
     scored: Tensor
     total: int
     total_scored: Tensor
+    views: views.Views | None = None
 
     def parts(self, count: int) -> Iterator[Batch]:
         """The batch in `count` equal parts."""
@@ -53,6 +56,7 @@ class Batch:
                 images=self.images[own],
                 visible=self.visible[own],
                 scored=self.scored[own],
+                views=None if self.views is None else views.Views(*(part[own] for part in self.views)),
             )
 
 
@@ -83,6 +87,8 @@ class Batches:
         share = settings.batch // world.size
         self._own = slice(world.rank * share, (world.rank + 1) * share)
         self._store = open_store(images, device, settings.residence)
+        paired = settings.consistency > 0 and settings.views == "pairs"
+        self._other = open_store(images.second(), device, settings.residence) if paired else None
         self._ready: tuple[int, Batch] | None = None
 
     def take(self, step: int) -> Batch:
@@ -100,10 +106,19 @@ class Batches:
         cells = settings.image_size // CELL
         chosen = self._chosen(step)
         crops, noise = (part[self._own] for part in sampling.draws(settings.seed, step, settings.batch, cells))
-        pixels, sector = self._store.take(chosen, self._chosen(step + 1))
+        coming = self._chosen(step + 1)
+        pixels, sector = self._store.take(chosen, coming)
         grey, seen = sampling.crop_and_flip(
             pixels, sector, settings.image_size, settings.crop, settings.flip, self._there(crops)
         )
+        random = views.draws(settings.seed, step, settings.batch).of(self._own)
+        if settings.augment == "scanner":
+            grey = scanners.random_scanner(grey, seen, self._there(random.scanners[:, 2]))
+        pair = None
+        if settings.consistency > 0:
+            other, also = (None, sector) if self._other is None else self._other.take(chosen, coming)
+            random = views.Draws(*map(self._there, random))
+            pair = views.windows(pixels, other, sector & also, settings.image_size, random)
         eligible = masking.eligible_cells(seen, settings.min_sector)
         visible = masking.visible_cells(eligible, settings.mask_ratio, self._there(noise))
         return Batch(
@@ -113,11 +128,14 @@ class Batches:
             scored=~visible,
             total=settings.batch,
             total_scored=self._world.total((~visible).sum(dtype=torch.float32)),
+            views=pair,
         )
 
     def close(self) -> None:
         """Stop fetching images."""
         self._store.close()
+        if self._other is not None:
+            self._other.close()
 
     def _chosen(self, step: int) -> Tensor:
         return sampling.indices(self._settings.seed, step, self._settings.batch, self._count)[self._own]

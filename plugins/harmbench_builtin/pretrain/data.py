@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from harmbench.data import Bools, ImageSet
-from harmbench.errors import DataError, HarmbenchError
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench.seen import Seen, as_ids, content_id, patient_id, scope_of
 from harmbench_builtin.pretrain.model import CELL
@@ -51,6 +51,12 @@ class PretrainingImages:
     patient_ids, content_ids : tuple of bytes, length N or 0
         Hashed (`harmbench.seen`), 8 bytes each, of the images as they were read; a patient that is not known has b"".
         An exported kernel file lists them, so that a run can tell whether its test patients were among them.
+    pixels_b : uint8 (N, H, W), optional
+        Second views: what `pixels` shows as another scanner shows it, pixel by pixel in the same place.
+    sector_b : bool (N, H, W), optional
+        Of the second views.
+    content_ids_b : tuple of bytes, length N or 0
+        Of the second views.
     """
 
     name: str
@@ -63,9 +69,17 @@ class PretrainingImages:
     origin: Mapping[str, Any] = field(default_factory=dict)
     patient_ids: tuple[bytes, ...] = ()
     content_ids: tuple[bytes, ...] = ()
+    pixels_b: Bytes | None = None
+    sector_b: Bools | None = None
+    content_ids_b: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, ids in (("patient_ids", self.patient_ids), ("content_ids", self.content_ids)):
+        for name in ("pixels_b", "sector_b"):
+            view = getattr(self, name)
+            if (view is not None and view.shape != self.pixels.shape) or (view is None) != (self.pixels_b is None):
+                raise ValueError(f"{name} {getattr(view, 'shape', None)} does not fit to pixels {self.pixels.shape}")
+        for name in ("patient_ids", "content_ids", "content_ids_b"):
+            ids = getattr(self, name)
             if len(ids) not in (0, len(self.pixels)):
                 raise ValueError(f"{len(self.pixels)} images have {len(ids)} {name}")
         if self.pixels.shape != self.sector.shape or self.pixels.ndim != 3 or len(self.ids) != len(self.pixels):
@@ -100,11 +114,29 @@ class PretrainingImages:
         hasher = hashlib.sha256(repr(self.pixels.shape).encode())
         hasher.update(np.ascontiguousarray(self.pixels).data)
         hasher.update(np.packbits(self.sector).data)
+        if self.pixels_b is not None and self.sector_b is not None:
+            hasher.update(np.ascontiguousarray(self.pixels_b).data)
+            hasher.update(np.packbits(self.sector_b).data)
         return hasher.hexdigest()
 
     def seen(self) -> Seen:
         """The ids of what is trained on, each once."""
-        return Seen(as_ids(filter(None, self.patient_ids)), as_ids(self.content_ids))
+        return Seen(as_ids(filter(None, self.patient_ids)), as_ids((*self.content_ids, *self.content_ids_b)))
+
+    def second(self) -> PretrainingImages:
+        """The second views as images of their own.
+
+        Raises
+        ------
+        UsageError
+            There are none.
+        """
+        if self.pixels_b is None or self.sector_b is None:
+            raise UsageError(
+                f"The images of '{self.name}' do not come in pairs, which the consistency term with views=pairs needs. "
+                "Use the phantom, a manifest with a column 'pair' and aligned images, or views=scanner."
+            )
+        return replace(self, pixels=self.pixels_b, sector=self.sector_b, pixels_b=None, sector_b=None)
 
     def ids_digest(self) -> str:
         """A hash of the ids, whatever their order."""
@@ -112,7 +144,13 @@ class PretrainingImages:
 
 
 def from_phantom(
-    count: int, seed: int = 0, *, size: int = SIZE, n_jobs: int = 1, progress: ProgressFunction = no_progress
+    count: int,
+    seed: int = 0,
+    *,
+    size: int = SIZE,
+    n_jobs: int = 1,
+    progress: ProgressFunction = no_progress,
+    pairs: bool = False,
 ) -> PretrainingImages:
     """Simulated echo images of random virtual scanners.
 
@@ -121,10 +159,17 @@ def from_phantom(
     count, seed : int
     size : int
         Side in pixels.
+    pairs : bool
+        Also each heart on a second scanner, in the same place; the first images are the same with and without.
     """
-    from harmbench_builtin.datasets.plax_phantom.generate import virtual_scanner_images
+    from harmbench_builtin.datasets.plax_phantom import virtual
 
-    pixels, sector = virtual_scanner_images(count, seed, n_jobs, progress, size=size)
+    other = None
+    if pairs:
+        both, sector = virtual.paired_virtual_scanner_images(count, seed, n_jobs, progress, size=size)
+        pixels, other = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
+    else:
+        pixels, sector = virtual.virtual_scanner_images(count, seed, n_jobs, progress, size=size)
     return PretrainingImages(
         name="plax-phantom",
         pixels=pixels,
@@ -132,10 +177,17 @@ def from_phantom(
         ids=tuple(f"plax-phantom/virtual-scanners/seed-{seed}/{i}" for i in range(count)),
         synthetic=True,
         licence="Apache-2.0",
-        origin={"generator": "plax_phantom.generate.virtual_scanner_images", "seed": seed, "count": count},
+        origin={
+            "generator": f"plax_phantom.virtual.{'paired_' if pairs else ''}virtual_scanner_images",
+            "seed": seed,
+            "count": count,
+        },
         # A scope of its own: these hearts are drawn from another stream of random numbers than those of any cohort.
         patient_ids=tuple(patient_id(f"plax-phantom virtual-scanners seed {seed}", f"heart-{i}") for i in range(count)),
         content_ids=tuple(map(content_id, pixels)),
+        pixels_b=other,
+        sector_b=None if other is None else sector,
+        content_ids_b=() if other is None else tuple(map(content_id, other)),
     )
 
 

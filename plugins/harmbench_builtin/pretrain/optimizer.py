@@ -27,11 +27,14 @@ def make_optimizer(network: MaskedAutoencoder, settings: Settings, fused: bool) 
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, parameter in network.named_parameters():
+        if parameter is network.stem.weight:
+            continue
         plain = parameter.ndim < 2 or "grn" in name or name == "mask_token"
         (free if plain else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay, "scale": 1.0},
         {"params": free, "weight_decay": 0.0, "scale": 1.0},
+        {"params": [network.stem.weight], "weight_decay": settings.weight_decay, "scale": settings.stem_lr},
     ]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95), fused=fused)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmbench_builtin.pretrain import masking, objective, sampling
+from harmbench_builtin.pretrain import frequency, masking, objective, sampling
 from harmbench_builtin.pretrain.data import Bytes, PretrainingImages
 from harmbench_builtin.pretrain.export import write_whole
 from harmbench_builtin.pretrain.model import CELL, MaskedAutoencoder
@@ -49,6 +49,7 @@ class Pictures:
         _, noise = sampling.draws(settings.seed, 0, count, size // CELL)
         eligible = masking.eligible_cells(seen, settings.min_sector)
         self._images = ((grey / 255.0 - mean) / std).to(device)
+        self._shown = frequency.filtered(self._images, settings.target)
         self._visible = masking.visible_cells(eligible, settings.mask_ratio, noise).to(device)
 
     def save(self, network: MaskedAutoencoder, step: int) -> Path:
@@ -61,11 +62,11 @@ class Pictures:
             # `forward` itself: a compiled call would be compiled again for this number of images.
             predicted = network.forward(self._images, self._visible)
             assert isinstance(predicted, Tensor)
-            cells = objective.patchify(self._images)
+            cells = objective.patchify(self._shown)
             variance, mean = torch.var_mean(cells, dim=1, keepdim=True, correction=0)
             restored = objective.unpatchify(predicted.float() * torch.sqrt(variance + self._floor) + mean)
         seen = self._visible.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
-        original, made = self._grey(self._images), self._grey(torch.where(seen, self._images, restored))
+        original, made = self._grey(self._shown), self._grey(torch.where(seen, self._shown, restored))
         masked = np.where(seen.cpu().numpy(), original, np.uint8(_HIDDEN))
         rows = np.concatenate([original, masked, made], axis=3)[:, 0]
         return write_whole(self._folder / f"step-{step:09d}.png", _png(np.concatenate(list(rows), axis=0)))

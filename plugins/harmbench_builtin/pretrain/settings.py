@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harmbench.errors import UsageError
+from harmbench_builtin.pretrain.frequency import TARGETS
 from harmbench_builtin.pretrain.model import CELL, architecture
 
 _DEVICES = ("auto", "cpu", "cuda")
 _PRECISIONS = ("auto", "fp32", "tf32", "bf16")
 _RESIDENCES = ("auto", "device", "memory-map")
+_VIEWS = ("pairs", "scanner")
+_AUGMENTS = ("none", "scanner")
 _SWITCH = ("auto", "true", "false")
 _NOT_SHAPING = (
     "accumulate",
@@ -48,6 +51,9 @@ class Settings:
     lr : float
         Highest learning rate. The published rule (1.5e-4 x batch / 256) is made for 500 000 steps; under it a stem
         would not leave its start within minutes, because a weight moves by about the learning rate per step.
+    stem_lr : float
+        What the learning rate of the stem's kernels is multiplied by. The loss hardly asks the stem to move, and AdamW
+        moves it by about the learning rate per step whatever the loss asks.
     warmup : float
         Share of the steps during which the rate rises.
     weight_decay : float
@@ -61,6 +67,18 @@ class Settings:
         A cell is hidden and scored only if at least this share of it lies in the ultrasound sector.
     floor : float
         In grey levels; its square is added to a cell's variance before its target is normalised.
+    target : {"pixels", "laplacian", "whitened"}
+        What is predicted: grey levels, or images in which fine texture weighs as much (`frequency`).
+    consistency : float
+        Weight of the term that makes pooled responses of the kernels agree between two views of the same thing
+        (`consistency`); 0: no such term. About 1 for the term to weigh as much as the reconstruction.
+    views : {"pairs", "scanner"}
+        Where the second views come from: the images come in pairs, or both views are made by random post-processing
+        (`scanners`).
+    diversity : float
+        Weight of the guard that keeps kernels as different as random ones while there is a consistency term.
+    augment : {"none", "scanner"}
+        "scanner": every image is shown, and is to be reconstructed, as a random scanner would have displayed it.
     crop : (float, float)
         Smallest and largest share of the area of a random crop.
     flip : bool
@@ -110,6 +128,7 @@ class Settings:
     batch: int = 32
     accumulate: int = 1
     lr: float = 1e-3
+    stem_lr: float = 1.0
     warmup: float = 0.05
     weight_decay: float = 0.05
     clip: float = 5.0
@@ -117,6 +136,11 @@ class Settings:
     mask_ratio: float = 0.6
     min_sector: float = 0.5
     floor: float = 2.0
+    target: str = "pixels"
+    consistency: float = 0.0
+    views: str = "pairs"
+    diversity: float = 1.0
+    augment: str = "none"
     crop: tuple[float, float] = (0.2, 1.0)
     flip: bool = True
     init_sd: float = 0.02
@@ -146,6 +170,7 @@ class Settings:
             (self.batch >= 1, "batch", "at least 1"),
             (self.accumulate >= 1, "accumulate", "at least 1"),
             (self.lr > 0, "lr", "above 0"),
+            (self.stem_lr >= 0, "stem_lr", "0 (the stem stays) or more"),
             (0 <= self.warmup < 1, "warmup", "a share, from 0 to below 1"),
             (self.weight_decay >= 0, "weight_decay", "0 or more"),
             (self.clip >= 0, "clip", "0 (no limit) or more"),
@@ -153,6 +178,11 @@ class Settings:
             (0 < self.mask_ratio < 1, "mask_ratio", "between 0 and 1"),
             (0 <= self.min_sector <= 1, "min_sector", "a share, from 0 to 1"),
             (self.floor > 0, "floor", "above 0"),
+            (self.target in TARGETS, "target", f"one of {', '.join(TARGETS)}"),
+            (self.consistency >= 0, "consistency", "0 (none) or more"),
+            (self.views in _VIEWS, "views", f"one of {', '.join(_VIEWS)}"),
+            (self.diversity >= 0, "diversity", "0 (none) or more"),
+            (self.augment in _AUGMENTS, "augment", f"one of {', '.join(_AUGMENTS)}"),
             (0 < low <= high <= 1, "crop", "two shares, the smaller first"),
             (self.init_sd > 0, "init_sd", "above 0"),
             (self.decoder_width >= 1, "decoder_width", "at least 1"),

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from harmbench_builtin.pretrain import objective
+from harmbench_builtin.pretrain import frequency, objective
 from harmbench_builtin.pretrain.batches import Batch
+from harmbench_builtin.pretrain.consistency import Consistency, Diversity
 from harmbench_builtin.pretrain.model import MaskedAutoencoder
 from harmbench_builtin.pretrain.settings import Settings
 
@@ -54,32 +55,39 @@ class Reconstruction:
     ----------
     floor : float
         Added to a cell's variance, in units of the images' variance.
+    target : {"pixels", "laplacian", "whitened"}
+        See `frequency`.
     """
 
     name = "reconstruction"
     weight = 1.0
     needs_stem = False
 
-    def __init__(self, floor: float) -> None:
-        self._floor = floor
+    def __init__(self, floor: float, target: str = "pixels") -> None:
+        self._floor, self._target = floor, target
 
     def __call__(self, network: MaskedAutoencoder, batch: Batch, output: Output) -> tuple[Tensor, dict[str, Tensor]]:
-        target = objective.targets(batch.images, self._floor)
+        target = objective.targets(frequency.filtered(batch.images, self._target), self._floor)
         loss, trivial = objective.masked_loss(output.predicted, target, batch.scored, batch.total_scored)
         return loss, {"trivial_loss": trivial}
 
 
-def terms_of(settings: Settings, std: float) -> list[Term]:
+def terms_of(settings: Settings, mean: float, std: float) -> list[Term]:
     """The terms that the settings ask for.
 
     Parameters
     ----------
     settings : Settings
-    std : float
-        Standard deviation of `pixels / 255`: the images are divided by it.
+    mean, std : float
+        Of `pixels / 255`; the images are in units of this standard deviation, from this mean.
     """
     # The floor is given in grey levels; the images are in units of their standard deviation.
-    return [Reconstruction((settings.floor / 255.0 / std) ** 2)]
+    terms: list[Term] = [Reconstruction((settings.floor / 255.0 / std) ** 2, settings.target)]
+    if settings.consistency > 0:
+        terms.append(Consistency(settings.consistency, mean, std))
+        if settings.diversity > 0:
+            terms.append(Diversity(settings.diversity))
+    return terms
 
 
 class Objective(nn.Module):

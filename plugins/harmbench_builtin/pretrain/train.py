@@ -79,6 +79,8 @@ def pretrain(
         When the images show nothing, or a file cannot be read or written.
     """
     settings = settings or Settings()
+    if settings.consistency > 0 and settings.views == "pairs":
+        images.second()  # refused before anything is written
     with connected(settings.device) as world:
         shares = world.size * settings.accumulate
         if settings.batch % shares:
@@ -134,14 +136,16 @@ class _Training:
     def _prepare(self, batches: Batches) -> nn.Module:
         """The module that is trained: laid out, compiled, and shared by all processes."""
         settings, network = self.settings, self.state.network
-        objective = Objective(network, terms_of(settings, self.std), self.precision == "bf16")
+        objective = Objective(network, terms_of(settings, self.mean, self.std), self.precision == "bf16")
         trial = next(batches.take(self.state.at.step).parts(settings.accumulate))
 
         def try_a_step() -> None:
             objective(trial)[0].backward()
             network.zero_grad(set_to_none=True)
 
-        hardware.choose_layout(network, settings.channels_last, self.device, self.world, try_a_step)
+        last = hardware.choose_layout(network, settings.channels_last, self.device, self.world, try_a_step)
+        if self.state.average is not None:
+            self.state.average.network.arrange(last)
         hardware.compile_network(network, settings.compile, self.device, self.world, try_a_step)
         return self.world.parallel(objective, self.device)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.datasets.plax_phantom.acquisition import (
     VIRTUAL_HALF_ANGLE_DEG,
     VIRTUAL_REACH_MM,
+    Exam,
+    Profile,
     draw_exam,
     random_profile,
 )
@@ -15,7 +20,7 @@ from harmbench_builtin.datasets.plax_phantom.anatomy import CLASSES, draw_anatom
 from harmbench_builtin.datasets.plax_phantom.imaging import acquire
 from harmbench_builtin.datasets.plax_phantom.render import Masks, Pictures, spread
 from harmbench_builtin.datasets.plax_phantom.streams import generator
-from harmbench_builtin.datasets.plax_phantom.tissue import draw_scatterers, draw_tissue
+from harmbench_builtin.datasets.plax_phantom.tissue import Scatterers, draw_scatterers, draw_tissue
 
 CHUNK = 8
 """Images per task; keeps the cost of handing over small and the progress bar alive."""
@@ -25,19 +30,47 @@ def _virtual(indices: range, seed: int, size: int) -> tuple[Pictures, Masks]:
     pictures = np.empty((len(indices), size, size), np.uint8)
     sectors = np.empty((len(indices), size, size), bool)
     for position, index in enumerate(indices):
-
-        def rng(stage: str, index: int = index) -> np.random.Generator:
-            return generator(seed, "virtual", heart=index, stage=stage)
-
-        label = CLASSES[int(rng("label").integers(2))]
-        anatomy = draw_anatomy(label, 1.0, rng("anatomy"))
-        tissue = draw_tissue(label, 1.0, rng("tissue"))
-        half_angle = float(np.deg2rad(VIRTUAL_HALF_ANGLE_DEG))
-        scatterers = draw_scatterers(anatomy, tissue, VIRTUAL_REACH_MM, half_angle, rng("scatterers"))
-        profile, exam = random_profile(rng("profile")), draw_exam(rng("exam"))
-        pictures[position], geo = acquire(scatterers, profile, exam, size, rng("noise"))
+        scatterers, profile, exam = _heart(seed, index)
+        noise = _stream(seed, index)("noise")
+        pictures[position], geo = acquire(scatterers, profile, exam, size, noise)
         sectors[position] = geo.sector
     return pictures, sectors
+
+
+def _virtual_pairs(indices: range, seed: int, size: int) -> tuple[Pictures, Masks]:
+    pictures = np.empty((len(indices), 2, size, size), np.uint8)
+    sectors = np.empty((len(indices), size, size), bool)
+    for position, index in enumerate(indices):
+        rng = _stream(seed, index)
+        scatterers, profile, exam = _heart(seed, index)
+        pictures[position, 0], geo = acquire(scatterers, profile, exam, size, rng("noise"))
+        other, visit = random_profile(rng("profile-b")), draw_exam(rng("exam-b"))
+        # One window for both, so that a pixel is the same point of the heart.
+        other = replace(other, depth_mm=profile.depth_mm, half_angle_deg=profile.half_angle_deg)
+        visit = replace(visit, depth_mm=exam.depth_mm)
+        pictures[position, 1], same = acquire(scatterers, other, visit, size, rng("noise-b"))
+        sectors[position] = geo.sector & same.sector
+    return pictures, sectors
+
+
+def _stream(seed: int, index: int) -> Callable[[str], np.random.Generator]:
+    """The generators of one heart, by stage."""
+
+    def rng(stage: str) -> np.random.Generator:
+        return generator(seed, "virtual", heart=index, stage=stage)
+
+    return rng
+
+
+def _heart(seed: int, index: int) -> tuple[Scatterers, Profile, Exam]:
+    """A heart of either class, a scanner, and an examination."""
+    rng = _stream(seed, index)
+    label = CLASSES[int(rng("label").integers(2))]
+    anatomy = draw_anatomy(label, 1.0, rng("anatomy"))
+    tissue = draw_tissue(label, 1.0, rng("tissue"))
+    half_angle = float(np.deg2rad(VIRTUAL_HALF_ANGLE_DEG))
+    scatterers = draw_scatterers(anatomy, tissue, VIRTUAL_REACH_MM, half_angle, rng("scatterers"))
+    return scatterers, random_profile(rng("profile")), draw_exam(rng("exam"))
 
 
 def virtual_scanner_images(
@@ -70,11 +103,50 @@ def virtual_scanner_images(
     sectors : bool (count, size, size)
         The sector of each image.
     """
-    pictures = np.empty((count, size, size), np.uint8)
+    return _spread(_virtual, (count, size, size), count, seed, n_jobs, progress, size)
+
+
+def paired_virtual_scanner_images(
+    count: int,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: ProgressFunction = no_progress,
+    size: int = 224,
+) -> tuple[Pictures, Masks]:
+    """Each heart of `virtual_scanner_images` on two scanners that nobody makes, pixel by pixel in the same place.
+
+    The second scanner and examination are drawn independently of the first, except for the window (depth and angle of
+    the sector), which is the first one's. Scatterers are the same; what the two pictures have in common is the heart.
+
+    Parameters
+    ----------
+    count, seed, n_jobs, progress, size
+        As for `virtual_scanner_images`, whose pictures with the same seed are the first ones here, to the bit.
+
+    Returns
+    -------
+    images : uint8 (count, 2, size, size)
+    sectors : bool (count, size, size)
+        The sector, the same for both.
+    """
+    return _spread(_virtual_pairs, (count, 2, size, size), count, seed, n_jobs, progress, size)
+
+
+def _spread(
+    make: Callable[[range, int, int], tuple[Pictures, Masks]],
+    shape: tuple[int, ...],
+    count: int,
+    seed: int,
+    n_jobs: int,
+    progress: ProgressFunction,
+    size: int,
+) -> tuple[Pictures, Masks]:
+    """Make pictures in chunks, on several processes."""
+    pictures = np.empty(shape, np.uint8)
     sectors = np.empty((count, size, size), bool)
     progress("generate", 0, count)
     tasks = [(range(start, min(start + CHUNK, count)), seed, size) for start in range(0, count, CHUNK)]
-    for (indices, *_), (images, masks) in zip(tasks, spread(_virtual, tasks, n_jobs), strict=True):
+    for (indices, *_), (images, masks) in zip(tasks, spread(make, tasks, n_jobs), strict=True):
         pictures[indices.start : indices.stop], sectors[indices.start : indices.stop] = images, masks
         progress("generate", indices.stop, count)
     return pictures, sectors
