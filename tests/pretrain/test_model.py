@@ -18,6 +18,7 @@ from harmbench_builtin.pretrain.model import (
     GlobalResponseNorm,
     MaskedAutoencoder,
 )
+from harmbench_builtin.pretrain.response_norm import ResponseNorm
 from import_timm import timm_or_skip
 
 SMALL = Architecture((1, 2, 1, 1), (4, 6, 8, 10), conv_mlp=True)
@@ -159,6 +160,27 @@ def test_grn_gives_the_value_worked_out_by_hand() -> None:
     # Norms 5 and 1, mean 3: ratios 5/3 and 1/3. x + bias + weight * x * ratio:
     expected = torch.tensor([[[[3 + 0.5 + 2 * 3 * 5 / 3, 1 - 0.5 + 3 * 1 / 3], [4 + 0.5 + 2 * 4 * 5 / 3, -0.5]]]])
     assert torch.allclose(grn(x, None), expected.double(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_gradient_of_grn_is_that_of_finite_differences(masked: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(s, dtype=torch.float64, generator=generator).requires_grad_(True)
+        for s in ((2, 3, 2, 4), (4,), (4,))
+    )
+    visible = (torch.rand(2, 3, 2, 1, generator=generator) < 0.5).double() if masked else None
+    assert torch.autograd.gradcheck(lambda *given: ResponseNorm.apply(given[0], visible, *given[1:]), (x, weight, bias))
+
+
+def test_the_norm_of_grn_in_half_precision_is_taken_in_float32() -> None:
+    grn = GlobalResponseNorm(2)
+    nn.init.ones_(grn.weight)
+    # 4096 values of 1000: their squares overflow half precision, and 4096 ones cannot be summed in bfloat16.
+    x = torch.stack([torch.full((1, 64, 64), 1000.0), torch.full((1, 64, 64), 500.0)], dim=-1)
+    full = grn(x, None)
+    for kind in (torch.bfloat16, torch.float16):
+        assert torch.allclose(grn(x.to(kind), None).float(), full, rtol=0.01)
 
 
 def test_grn_norm_ignores_other_samples() -> None:

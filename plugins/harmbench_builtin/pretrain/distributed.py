@@ -76,7 +76,6 @@ class World:
             module,
             device_ids=[device.index] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
-            broadcast_buffers=False,
         )
 
 

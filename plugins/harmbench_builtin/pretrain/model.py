@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harmbench.errors import UsageError, suggestion
+from harmbench_builtin.pretrain.response_norm import EPSILON, ResponseNorm
 
 CELL = 32
 """Side of a cell in pixels: one site of the last stage. Cells are what is hidden and what is reconstructed."""
 STEM = 4
 """Size and stride of the stem's kernels."""
-EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class LayerNorm2d(nn.LayerNorm):
 class GlobalResponseNorm(nn.Module):
     """Global response normalization of (B, H, W, C) over the visible sites of each sample.
 
-    `x + bias + weight * x * g / mean(g)`, where g is a channel's L2 norm over space. The norm is taken in float32
-    at least (half precision overflows) and by `vector_norm`, whose gradient at an all-zero channel is 0, not NaN.
+    `x + bias + weight * x * g / mean(g)`, where g is a channel's L2 norm over space, taken in float32 at least (half
+    precision overflows). Hidden sites count as zero.
     """
 
     def __init__(self, channels: int) -> None:
@@ -86,14 +86,10 @@ class GlobalResponseNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
-        seen = x if visible is None else x * visible
         with torch.autocast(x.device.type, enabled=False):
-            wide = seen.to(torch.promote_types(x.dtype, torch.float32))
-            norm = torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True)
-            ratio = norm / (norm.mean(dim=-1, keepdim=True) + EPSILON)
-            gain = 1 + self.weight * ratio
-        # One pass over the large tensor: x * (1 + weight * ratio) + bias.
-        return torch.addcmul(self.bias.to(x.dtype), x, gain.to(x.dtype))
+            result = ResponseNorm.apply(x, visible, self.weight, self.bias)
+        assert isinstance(result, Tensor)
+        return result
 
 
 class Mlp(nn.Module):
@@ -255,7 +251,11 @@ class MaskedAutoencoder(nn.Module):
     def arrange(self, channels_last: bool) -> None:
         """Choose the memory layout of weights and maps."""
         self.encoder.channels_last = channels_last
-        self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)  # type: ignore[call-overload]
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        for module in self.modules():
+            # One by one has no layout: strides that say otherwise make every exchange of gradients a copy.
+            if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+                module.weight.data = module.weight.data.contiguous(memory_format=layout)
 
     @property
     def stem(self) -> nn.Conv2d:
