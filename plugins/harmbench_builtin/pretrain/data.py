@@ -23,10 +23,13 @@ from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench.seen import Seen, as_ids, content_id, patient_id, scope_of
 from harmbench_builtin.pretrain.model import CELL
+from harmbench_builtin.pretrain.stack import Bytes, Stack, StackFull
 from harmbench_builtin.sector import find_sector
 
-Bytes = npt.NDArray[np.uint8]
 SIZE = 224
+IN_MEMORY = 4 * 2**30
+"""Bytes of images and sectors above which they are written to files and mapped from there."""
+_CHUNK = 1024
 FOLDER_TYPES = (".png", ".jpg", ".jpeg")
 
 
@@ -99,7 +102,10 @@ class PretrainingImages:
             When no pixel is in a sector or all have one value.
         """
         # A histogram of 256 grey levels gives both exactly and needs no copy of the images.
-        counts = np.bincount(self.pixels[self.sector], minlength=256).astype(np.float64)
+        counts = np.zeros(256)
+        for first in range(0, len(self), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            counts += np.bincount(self.pixels[part][self.sector[part]], minlength=256)
         levels = np.arange(256) / 255.0
         if np.count_nonzero(counts) < 2:
             raise DataError(
@@ -151,8 +157,9 @@ def from_phantom(
     n_jobs: int = 1,
     progress: ProgressFunction = no_progress,
     pairs: bool = False,
+    scanners: str = "virtual",
 ) -> PretrainingImages:
-    """Simulated echo images of random virtual scanners.
+    """Simulated echo images of random virtual scanners, or of a mix of named ones.
 
     Parameters
     ----------
@@ -161,26 +168,32 @@ def from_phantom(
         Side in pixels.
     pairs : bool
         Also each heart on a second scanner, in the same place; the first images are the same with and without.
+    scanners : str
+        A mix such as "virtual" or "GE-like:4,Philips-like:1", see `plax_phantom.virtual.scanner_mix`.
     """
     from harmbench_builtin.datasets.plax_phantom import virtual
 
     other = None
     if pairs:
-        both, sector = virtual.paired_virtual_scanner_images(count, seed, n_jobs, progress, size=size)
+        both, sector = virtual.paired_virtual_scanner_images(
+            count, seed, n_jobs, progress, size=size, scanners=scanners
+        )
         pixels, other = np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
     else:
-        pixels, sector = virtual.virtual_scanner_images(count, seed, n_jobs, progress, size=size)
+        pixels, sector = virtual.virtual_scanner_images(count, seed, n_jobs, progress, size=size, scanners=scanners)
+    named = "" if scanners == virtual.VIRTUAL else f"/{scanners}"
     return PretrainingImages(
         name="plax-phantom",
         pixels=pixels,
         sector=sector,
-        ids=tuple(f"plax-phantom/virtual-scanners/seed-{seed}/{i}" for i in range(count)),
+        ids=tuple(f"plax-phantom/virtual-scanners/seed-{seed}{named}/{i}" for i in range(count)),
         synthetic=True,
         licence="Apache-2.0",
         origin={
             "generator": f"plax_phantom.virtual.{'paired_' if pairs else ''}virtual_scanner_images",
             "seed": seed,
             "count": count,
+            **({"scanners": scanners} if named else {}),
         },
         # A scope of its own: these hearts are drawn from another stream of random numbers than those of any cohort.
         patient_ids=tuple(patient_id(f"plax-phantom virtual-scanners seed {seed}", f"heart-{i}") for i in range(count)),
@@ -192,9 +205,24 @@ def from_phantom(
 
 
 def from_image_set(
-    images: ImageSet, *, size: int = SIZE, progress: ProgressFunction = no_progress
+    images: ImageSet,
+    *,
+    size: int = SIZE,
+    progress: ProgressFunction = no_progress,
+    files: Path | None = None,
+    in_memory: int = IN_MEMORY,
 ) -> PretrainingImages:
-    """The images of a data set, labels and masks unused. What cannot be read is left out and named."""
+    """The images of a data set, labels and masks unused. What cannot be read is left out and named.
+
+    Parameters
+    ----------
+    images : ImageSet
+    size : int
+    progress : callable
+    files : Path, optional
+        Folder for the images when they take more than `in_memory` bytes; they are mapped from there. None: memory.
+    in_memory : int
+    """
     scope = scope_of(images)
     readers = (
         (s.id, patient_id(scope, s.patient), lambda i=i: images.read(i).pixels) for i, s in enumerate(images.samples)
@@ -207,17 +235,39 @@ def from_image_set(
         progress,
         synthetic=images.synthetic,
         source=f"data set '{images.name}'",
+        files=files,
+        in_memory=in_memory,
     )
 
 
-def from_folder(folder: str | Path, *, size: int = SIZE, progress: ProgressFunction = no_progress) -> PretrainingImages:
-    """All PNG and JPEG images in a folder and its subfolders. What cannot be read is left out and named."""
+def from_folder(
+    folder: str | Path,
+    *,
+    size: int = SIZE,
+    progress: ProgressFunction = no_progress,
+    files: Path | None = None,
+    in_memory: int = IN_MEMORY,
+) -> PretrainingImages:
+    """All PNG and JPEG images in a folder and its subfolders. What cannot be read is left out and named.
+
+    Parameters as in `from_image_set`.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError("there is no such folder.", file=folder, remedy="Give a folder of PNG or JPEG images.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FOLDER_TYPES and path.is_file())
-    readers = ((path.relative_to(folder).as_posix(), b"", lambda path=path: _read_file(path)) for path in files)
-    return _collected(readers, len(files), folder.name, size, progress, synthetic=False, source=str(folder))
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FOLDER_TYPES and path.is_file())
+    readers = ((path.relative_to(folder).as_posix(), b"", lambda path=path: _read_file(path)) for path in found)
+    return _collected(
+        readers,
+        len(found),
+        folder.name,
+        size,
+        progress,
+        synthetic=False,
+        source=str(folder),
+        files=files,
+        in_memory=in_memory,
+    )
 
 
 def _read_file(path: Path) -> npt.NDArray[Any]:
@@ -242,9 +292,10 @@ def _collected(
     *,
     synthetic: bool,
     source: str,
+    files: Path | None,
+    in_memory: int,
 ) -> PretrainingImages:
-    pixels: list[Bytes] = []
-    sectors: list[Bools] = []
+    stack = Stack(size, files if 2 * total * size**2 > in_memory else None)
     ids: list[str] = []
     patients: list[bytes] = []
     contents: list[bytes] = []
@@ -256,11 +307,13 @@ def _collected(
             sector = find_sector(square)
             if not sector.any() or square[sector].min() == square[sector].max():
                 raise DataError("the image is black or of one grey level throughout.")
-            pixels.append(square)
-            sectors.append(sector)
+            content = content_id(grey)
+            stack.add(square, sector)
             ids.append(id_)
             patients.append(patient)
-            contents.append(content_id(grey))
+            contents.append(content)
+        except StackFull:
+            raise
         except (HarmbenchError, OSError, ValueError, SyntaxError) as error:
             # One bad file among thousands must not cost the training; it is counted and named in the result.
             skipped.append((id_, str(error)))
@@ -269,16 +322,17 @@ def _collected(
                 raise
             skipped.append((id_, str(error)))
         progress("read images", done, total)
-    if not pixels:
+    if not ids:
         first = f" The first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise DataError(
             f"no usable image in {source}; {len(skipped)} could not be used.{first}",
             remedy=f"Needed: {', '.join(FOLDER_TYPES)} files or a data set, at least {CELL} pixels a side, not black.",
         )
+    pixels, sectors = stack.arrays()
     return PretrainingImages(
         name,
-        np.stack(pixels),
-        np.stack(sectors),
+        pixels,
+        sectors,
         tuple(ids),
         synthetic=synthetic,
         skipped=tuple(skipped),
