@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harmbench.components import Context, DatasetContext, EvaluationContext
+    from harmbench.components import Context, DatasetContext, EvaluationContext, Overlap
     from harmbench.data import Features, FeatureTable, FilteredImage, Image, ImageSet, Sample
     from harmbench.errors import DataError, HarmbenchError, NotApplicable, UnseenManufacturer
     from harmbench.hookspecs import hookimpl
@@ -39,6 +39,7 @@ __all__ = [
     "MetricSpec",
     "MetricValue",
     "NotApplicable",
+    "Overlap",
     "Sample",
     "UnseenManufacturer",
     "__version__",
