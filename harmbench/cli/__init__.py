@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command line and return its exit code.
 
-    0 all well, 1 wrong usage, 2 some cells failed (results are written), 3 nothing ran, 130 interrupted.
+    0 all well, 1 wrong usage, 2 some cells failed (results are written), 3 nothing ran, 130 interrupted. An error
+    of a plugin's verb may have a code of its own, as attribute `exit_code`.
     Errors are one or a few lines on stderr; `--debug` adds the traceback.
     """
     import os
@@ -38,7 +39,8 @@ def run_command(arguments: list[str]) -> int:
     except HarmbenchError as error:
         if debug:
             raise
-        return _say(error, EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOTHING_RAN, as_json)
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOTHING_RAN
+        return _say(error, getattr(error, "exit_code", code), as_json)
     except KeyboardInterrupt:
         print("harmbench: interrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED

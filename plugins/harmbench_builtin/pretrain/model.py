@@ -253,9 +253,10 @@ class MaskedAutoencoder(nn.Module):
         self.encoder.channels_last = channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
         for module in self.modules():
-            # One by one has no layout: strides that say otherwise make every exchange of gradients a copy.
+            # Weights have the strides of their gradients, or every exchange of gradients would be a copy. `contiguous`
+            # leaves those of one channel as they are, and what is one by one gets its gradient from a matrix product.
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-                module.weight.data = module.weight.data.contiguous(memory_format=layout)
+                module.weight.data = torch.empty_like(module.weight.data, memory_format=layout).copy_(module.weight)
 
     @property
     def stem(self) -> nn.Conv2d:

@@ -23,10 +23,13 @@ class PretrainingStopped(HarmbenchError):
     def __init__(self, message: str, asked_to_end: bool) -> None:
         super().__init__(message)
         self.asked_to_end = asked_to_end
+        self.exit_code = 0 if asked_to_end else 130
 
 
 class TrainingDiverged(HarmbenchError):
     """Loss or gradient stayed non-finite after all roll-backs."""
+
+    exit_code = 4
 
 
 class StopSignals:
