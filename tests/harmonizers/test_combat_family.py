@@ -172,7 +172,7 @@ def test_a_missing_value_to_transform_is_named(
 ) -> None:
     values = test_rows.values.copy()
     values[1, 2] = bad
-    with pytest.raises(DataError, match="'s81' has .* in feature 'f2'"):
+    with pytest.raises(DataError, match=r"'s81' has .* in feature 'f2'"):
         fitted(name).transform(test_rows.with_values(values))
 
 

@@ -51,7 +51,7 @@ def pure_noise(seed: int) -> FeatureTable:
 
 
 def aucs(
-    table: FeatureTable, make: Callable[[], FeatureHarmonizer], transductive: bool, seed: int
+    table: FeatureTable, make: Callable[[], FeatureHarmonizer], transductive: bool, seed: int, uses_label: bool = False
 ) -> tuple[float, float]:
     """Pooled and within-manufacturer AUC of out-of-fold scores; the method sees what the runner would show it."""
     label = table.label
@@ -60,7 +60,8 @@ def aucs(
     score = np.empty(len(table))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     for train, test in folds.split(table.values, np.char.add(table.manufacturer, label.astype(str))):
-        method = make().fit(table if transductive else blind.rows(train), Context(seed=seed))
+        rows = table if transductive else (table if uses_label else blind).rows(train)
+        method = make().fit(rows, Context(seed=seed))
         model = make_pipeline(StandardScaler(), LogisticRegression())
         model.fit(method.transform(blind.rows(train)).values, label[train])
         score[test] = model.decision_function(method.transform(blind.rows(test)).values)

@@ -14,11 +14,14 @@ import numpy.typing as npt
 
 from harmbench.errors import NotApplicable
 from harmbench_builtin.harmonizers.combat.design import Floats
+from harmbench_builtin.harmonizers.combat.least_squares import spans
 
 SMALLEST_SHARE = 0.25
 """A component must hold more than this share of the rows."""
-_ITERATIONS = 200
-_TOLERANCE = 1e-6
+_FIRST_STEPS = 25
+_MOST_STEPS = 1000
+_FINALISTS = 50
+_TOLERANCE = 1e-7
 _LEAST_VARIANCE = 1e-6
 
 
@@ -56,45 +59,77 @@ def _log_joint(z: Floats, weights: Floats, means: Floats, variances: Floats) -> 
     return np.asarray(np.log(w) - 0.5 * (np.log(2 * np.pi * v) + (z - m) ** 2 / v))
 
 
-def fit_all(z: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Two-component mixtures of all columns by expectation-maximisation from the two halves of the sorted values.
-
-    The start is no random draw, so the result is a function of the values alone.
+@dataclass(frozen=True)
+class Mixtures:
+    """Two-component mixtures of many columns.
 
     Parameters
     ----------
-    z : float64 (n, p)
-        Standardised columns.
-
-    Returns
-    -------
     weights, means, variances : float64 (2, p)
-    log_likelihood : float64 (p,)
     """
+
+    weights: Floats
+    means: Floats
+    variances: Floats
+
+    def judge(self, z: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Log-likelihood (p,), and whether both components hold enough of the rows (p,)."""
+        joint = _log_joint(z, self.weights, self.means, self.variances)
+        share = np.mean(joint[1] > joint[0], axis=0)
+        likelihood = np.asarray(np.logaddexp(joint[0], joint[1]).sum(axis=0))
+        return likelihood, (share > SMALLEST_SHARE) & (share < 1 - SMALLEST_SHARE)
+
+
+def halves(z: Floats) -> Mixtures:
+    """The lower and the upper half of every column (n, p): a start that is no random draw."""
     ordered = np.sort(z, axis=0)
-    half = len(z) // 2
-    parts = (ordered[:half], ordered[half:])
-    weights = np.full((2, z.shape[1]), 0.5)
+    parts = (ordered[: len(z) // 2], ordered[len(z) // 2 :])
     means = np.stack([part.mean(axis=0) for part in parts])
     variances = np.maximum(np.stack([part.var(axis=0) for part in parts]), _LEAST_VARIANCE)
-    before = np.full(z.shape[1], -np.inf)
-    for _ in range(_ITERATIONS):
-        joint = _log_joint(z, weights, means, variances)
-        total = np.logaddexp(joint[0], joint[1])
-        now = total.sum(axis=0)
-        if (now - before <= _TOLERANCE * len(z)).all():
+    return Mixtures(np.full((2, z.shape[1]), 0.5), means, variances)
+
+
+def improve(z: Floats, start: Mixtures, steps: int) -> Mixtures:
+    """Steps of expectation-maximisation, until nothing moves by more than `_TOLERANCE` in any column."""
+    first, second = z.sum(axis=0), np.einsum("np,np->p", z, z)
+    weights, means, variances = start.weights, start.means, start.variances
+    for _ in range(steps):
+        # The log odds of the components are a parabola in z: one exponential for each value is all it takes.
+        curve = 0.5 / variances
+        square, slope = curve[0] - curve[1], 2 * (curve[1] * means[1] - curve[0] * means[0])
+        level = np.log(weights[1] / weights[0]) + 0.5 * np.log(variances[0] / variances[1])
+        level = level + curve[0] * means[0] ** 2 - curve[1] * means[1] ** 2
+        odds = z * square
+        odds += slope
+        odds *= z
+        odds += level
+        np.clip(odds, -500, 500, out=odds)
+        np.negative(odds, out=odds)
+        np.exp(odds, out=odds)
+        odds += 1
+        upper = np.reciprocal(odds, out=odds)
+        mass = upper.sum(axis=0)
+        one = np.einsum("np,np->p", upper, z)
+        two = np.einsum("np,np,np->p", upper, z, z)
+        masses = np.maximum(np.stack([len(z) - mass, mass]), 1e-9)
+        new_weights = masses / masses.sum(axis=0)
+        new_means = np.stack([first - one, one]) / masses
+        new_variances = np.maximum(np.stack([second - two, two]) / masses - new_means**2, _LEAST_VARIANCE)
+        moved = max(
+            float(np.abs(new - old).max(initial=0.0))
+            for new, old in ((new_weights, weights), (new_means, means), (new_variances, variances))
+        )
+        weights, means, variances = new_weights, new_means, new_variances
+        if moved <= _TOLERANCE:
             break
-        before = now
-        share = np.exp(joint - total)
-        mass = np.maximum(share.sum(axis=1), 1e-12)
-        weights = mass / mass.sum(axis=0)
-        means = np.einsum("knp,np->kp", share, z) / mass
-        variances = np.maximum(np.einsum("knp,np->kp", share, z**2) / mass - means**2, _LEAST_VARIANCE)
-    return weights, means, variances, now
+    return Mixtures(weights, means, variances)
 
 
 def find(values: Floats) -> Mixture:
     """The feature whose two groups are the clearest, and its mixture.
+
+    All features get `_FIRST_STEPS` steps; the `_FINALISTS` likeliest of those with two large components go on until
+    they have settled, and the likeliest of them wins.
 
     Parameters
     ----------
@@ -108,26 +143,20 @@ def find(values: Floats) -> Mixture:
     """
     centre, scale = values.mean(axis=0), values.std(axis=0)
     columns = np.flatnonzero(scale > 1e-12 * (np.abs(centre) + scale))
-    best: tuple[float, Mixture] | None = None
-    chunk = max(1, (8 << 20) // max(1, 8 * len(values)))
-    for start in range(0, len(columns), chunk):
-        some = columns[start : start + chunk]
+    # All mixtures have five parameters: the lowest AIC is the highest likelihood.
+    likelihood = np.full(len(columns), -np.inf)
+    for span in spans(len(columns), 8 * len(values)):
+        some = columns[span]
         z = (values[:, some] - centre[some]) / scale[some]
-        weights, means, variances, likelihood = fit_all(z)
-        joint = _log_joint(z, weights, means, variances)
-        share = np.mean(joint[1] > joint[0], axis=0)
-        balanced = (share > SMALLEST_SHARE) & (share < 1 - SMALLEST_SHARE)
-        # All mixtures have five parameters: the lowest AIC is the highest likelihood.
-        score = np.where(balanced, likelihood, -np.inf)
-        j = int(score.argmax()) if len(some) else -1
-        if j < 0 or not np.isfinite(score[j]) or (best is not None and score[j] <= best[0]):
-            continue
-        order = np.argsort(means[:, j], kind="stable")
-        column = int(some[j])
-        mixture = Mixture(
-            column, float(centre[column]), float(scale[column]), weights[order, j], means[order, j], variances[order, j]
-        )
-        best = (float(score[j]), mixture)
-    if best is None:
+        found, large = improve(z, halves(z), _FIRST_STEPS).judge(z)
+        likelihood[span] = np.where(large, found, -np.inf)
+    finalists = columns[np.argsort(-likelihood, kind="stable")[:_FINALISTS]]
+    z = (values[:, finalists] - centre[finalists]) / scale[finalists]
+    settled = improve(z, halves(z), _MOST_STEPS)
+    found, large = settled.judge(z)
+    if not large.any():
         raise NotApplicable("no feature falls into two groups that each hold more than a quarter of the training rows")
-    return best[1]
+    j = int(np.where(large, found, -np.inf).argmax())
+    column, order = int(finalists[j]), np.argsort(settled.means[:, j], kind="stable")
+    parts = (part[order, j] for part in (settled.weights, settled.means, settled.variances))
+    return Mixture(column, float(centre[column]), float(scale[column]), *parts)
