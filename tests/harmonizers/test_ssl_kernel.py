@@ -16,9 +16,9 @@ from safetensors.numpy import save_file
 from harmbench.components import Context
 from harmbench.data import Image, ImageSet
 from harmbench.errors import DataError, UsageError
+from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 from harmbench_builtin.harmonizers.specs import HARMONIZERS
 from harmbench_builtin.harmonizers.ssl_kernel import registry
-from harmbench_builtin.harmonizers.filter_bank.filter import filter_bank
 from harmbench_builtin.harmonizers.ssl_kernel.harmonizer import RandomKernel, SslKernel
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import FORMAT, load_kernels
 from harmbench_builtin.pretrain.export import export_kernels
@@ -291,6 +291,7 @@ def test_the_shipped_kernels_are_small_trained_and_documented() -> None:
         assert f"{result['stem_cosine']:.4f}" in card and f"{result['loss']:.4f}" in card
         assert kernels.provenance["data"]["samples_sha256"] in card
         assert kernels.synthetic == ("Synthetic" in card)
+        assert len(kernels.seen.images) == kernels.provenance["data"]["images"]
 
 
 def test_the_default_method_gives_40_finite_maps() -> None:

@@ -78,7 +78,7 @@ def test_the_exported_encoder_gives_the_exported_kernels(tmp_path: Path) -> None
     direct = export_kernels(
         tmp_path / "k.safetensors", weight, bias, mean=0.25, std=0.5, provenance={}, licence="L", synthetic=True
     )
-    kernels, imported = load_kernels(direct), import_kernels(str(path), licence="L").grey
+    kernels, imported = load_kernels(direct), import_kernels(str(path)).grey
     grey = np.random.default_rng(0).integers(0, 256, (4, 4)).astype(float)
     expected = (kernels.weight * kernels.prepare(grey)).sum((1, 2)) + kernels.bias
     assert np.allclose((imported.weight * grey / 255).sum((1, 2)) + imported.bias, expected, rtol=1e-12)

@@ -171,7 +171,7 @@ def import_(
     from_hub: Annotated[
         bool, typer.Option("--from-hub", help="Download from the Hugging Face hub (or the one HF_ENDPOINT names).")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of that name.")] = False,
     json: Json = False,
 ) -> int:
     """Make a kernel file of the first layer of another network: ConvNeXt, ResNet, ViT, or any by --key.
@@ -186,8 +186,9 @@ def import_(
     path = Path(out).expanduser()
     if path.suffix != ".safetensors":
         raise UsageError(f"--out {out}: a kernel file's name ends with .safetensors.")
-    if path.exists() and not force:
-        raise UsageError(f"{out} exists. Choose another name, or replace it with --force.")
+    there = next((file for file in (path, path.with_suffix(".md")) if file.exists()), None)
+    if there is not None and not force:
+        raise UsageError(f"{there} exists. Choose another name, or replace it with --force.")
     imported = import_kernels(
         source,
         key=key,

@@ -265,6 +265,9 @@ def _licence(file: WeightFile, found: Found, hub: HubFile | None, given: str, na
     front = _front_matter(file.path.parent / "README.md")
     if front:
         return front, "as README.md beside the weights says"
+    config = _json(file.path.parent / "config.json").get("pretrained_cfg")
+    if isinstance(config, Mapping) and isinstance(config.get("license"), str) and config["license"]:
+        return config["license"], "as config.json beside the weights says"
     if _network(file, found) == "ConvNeXt-V2" and file.shapes[found.key][1] == 3:
         return CC_BY_NC, "that of all published ConvNeXt-V2 weights; give --licence if these are your own"
     if re.search(r"(^|[/_-])mae[_-]", name.lower()):

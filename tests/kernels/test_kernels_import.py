@@ -20,6 +20,7 @@ from harmbench_builtin.kernels.fold import kept_share, to_grey
 from harmbench_builtin.kernels.importing import import_kernels
 from harmbench_builtin.kernels.layers import CLIP, IMAGENET, find
 from harmbench_builtin.kernels.weights import open_weights
+from import_timm import timm_or_skip
 
 TORCH = torch.Generator().manual_seed(0)
 
@@ -138,6 +139,29 @@ def test_the_response_to_a_grey_image_is_that_of_the_network(tmp_path: Path, cas
     got = response_of_the_kernels(out, GREY)
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() <= 1e-12 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first"),
+    [
+        ("convnextv2_atto", "stem.0"),
+        ("resnet18", "conv1"),
+        ("vit_tiny_patch16_224", "patch_embed.proj"),
+    ],
+)
+def test_the_layer_of_a_real_network_is_found_and_answers_as_in_it(
+    tmp_path: Path, architecture: str, first: str
+) -> None:
+    network = timm_or_skip().create_model(architecture, pretrained=False).double().eval()
+    source = saved(tmp_path / f"{architecture}.safetensors", network.state_dict())
+    out = tmp_path / "kernels.safetensors"
+    assert run_command(["kernels", "import", str(source), "-o", str(out), "--licence", "none, random weights"]) == 0
+    layer = network.get_submodule(first)
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in IMAGENET)
+    shown = (torch.from_numpy(GREY)[None, None].repeat(1, 3, 1, 1) / 255 - mean) / std
+    with torch.no_grad():
+        expected = torch.nn.functional.conv2d(shown, layer.weight, layer.bias)[0].numpy()  # type: ignore[arg-type]
+    assert np.abs(response_of_the_kernels(out, GREY) - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
 def test_folding_is_not_the_plain_sum_of_the_channels() -> None:
@@ -407,6 +431,9 @@ def test_an_existing_file_is_only_replaced_by_force(tmp_path: Path, capsys: pyte
     assert run_command(arguments) == 1 and "--force" in capsys.readouterr().err
     assert out.read_bytes() == b"precious"
     assert run_command([*arguments, "--force"]) == 0 and len(load_kernels(out)) == 8
+    out.unlink()
+    out.with_suffix(".md").write_text("my notes")
+    assert run_command(arguments) == 1 and "out.md exists" in capsys.readouterr().err
     assert run_command([*arguments[:-1], str(tmp_path / "out.bin")]) == 1
     assert "ends with .safetensors" in capsys.readouterr().err
 
