@@ -200,7 +200,7 @@ def test_an_unseen_manufacturer_is_left_as_it_is_where_that_is_asked_for():
 
 
 def test_a_reference_that_is_not_there_is_not_applicable():
-    with pytest.raises(NotApplicable, match="reference manufacturer 'Philip'.*Did you mean 'Philips'"):
+    with pytest.raises(NotApplicable, match=r"reference manufacturer 'Philip'.*Did you mean 'Philips'"):
         Quantile(reference="Philip").fit(scanner_data(), Context())
 
 

@@ -109,8 +109,8 @@ class EntropicOt(TableMethod[Transport]):
         for 4000 features. 0.001 to 1000. The larger, the more all rows become the mean of the target.
     extension : {"map", "nearest"}, default "map"
         Rows that the fit has not seen: `map` evaluates the plan's conditional density at them, which for training rows
-        is the plan itself; `nearest` moves them as the nearest training row of their manufacturer moves, as
-        `transform` of POT's SinkhornTransport does.
+        is the plan itself; `nearest` moves them as the nearest training row of their manufacturer moves. These are
+        `out_of_sample_map="continuous"` and `"ferradans"` of POT's SinkhornTransport.
     unseen : {"error", "pooled"}, default "error"
         A row of a manufacturer that the fit has not seen raises `UnseenManufacturer`, or is returned as it is.
 
