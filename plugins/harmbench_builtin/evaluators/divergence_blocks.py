@@ -23,7 +23,6 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 BLOCK_BYTES = 32 << 20  # of one block's divergences; two blocks a thread are held at most
-_CHUNK = 4  # DIVERGENCE_CHUNK of csrc/divergence.h
 _MOST_MANUFACTURERS = 64
 
 
@@ -169,7 +168,7 @@ class _Part:
             self._add_plainly(values, out, effective)
             return
         rows, columns = values.shape
-        order, inside = _ordered(values)
+        order, inside = _ordered(values, COMPILED.CHUNK)
         own, others = self.groups
         codes = self.replicates.codes
         mine, its = (np.zeros_like(out), None if effective is None else np.zeros_like(effective))
@@ -194,7 +193,7 @@ class _Part:
                 effective[i] += share * k
 
 
-def _ordered(values: Floats) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64] | None]:
+def _ordered(values: Floats, chunk: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64] | None]:
     """Rows of each column in the order of its values (p, padded), and which are not the last of equal ones, if any."""
     rows, columns = values.shape
     by_column = np.ascontiguousarray(values.T)
@@ -202,7 +201,7 @@ def _ordered(values: Floats) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int6
     ordered = np.take_along_axis(by_column, order, axis=1)
     same = ordered[:, 1:] == ordered[:, :-1]
     same |= np.isnan(ordered[:, :-1])  # sorted last: all NaN are one value
-    padded = -(-rows // _CHUNK) * _CHUNK
+    padded = -(-rows // chunk) * chunk
     full = np.full((columns, padded), rows, dtype=np.int32)
     full[:, :rows] = order
     if not same.any():

@@ -10,6 +10,7 @@
 
 #define MAX_MANUFACTURERS 64
 #define MAX_BINS 4096
+#define MAX_ROWS (1 << 26) /* times 16 it still fits 32 bits */
 
 typedef int (*kernel)(const divergence_task *);
 
@@ -38,7 +39,7 @@ static const char *refusal(const divergence_task *t, Py_ssize_t order, Py_ssize_
                            Py_ssize_t counts, Py_ssize_t own, Py_ssize_t others, Py_ssize_t share, Py_ssize_t out,
                            Py_ssize_t effective) {
     const int64_t cells = t->rows * t->replicates;
-    if (t->rows < 1 || t->rows > INT32_MAX || t->replicates < 1 || t->features < 0 || t->contrasts < 1 ||
+    if (t->rows < 1 || t->rows > MAX_ROWS || t->replicates < 1 || t->features < 0 || t->contrasts < 1 ||
         t->replicates > INT32_MAX || t->features > INT32_MAX || t->contrasts > INT16_MAX)
         return "sizes out of range";
     if (t->padded % DIVERGENCE_CHUNK || t->padded < t->rows || t->padded >= t->rows + DIVERGENCE_CHUNK)
@@ -136,12 +137,17 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int fill(PyObject *module) { return PyModule_AddIntConstant(module, "CHUNK", DIVERGENCE_CHUNK); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill}, {0, NULL}};
+
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "_divergence",
     .m_doc = "Jensen-Shannon divergence of two groups for many replicates.",
     .m_size = 0,
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__divergence(void) { return PyModuleDef_Init(&definition); }

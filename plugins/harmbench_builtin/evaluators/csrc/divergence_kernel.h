@@ -33,7 +33,8 @@
 #define CHUNK DIVERGENCE_CHUNK
 #define TOP 62 /* the mass of everything is at most 2^TOP, so that differences fit a signed number */
 #define MAX_ERROR 1e-12
-#define ROUNDING 4e-15 /* identical groups differ from 0 by rounding only */
+#define NOTHING 1e-10  /* shares below are what rounding leaves of none */
+#define ROUNDING 8e-15 /* twice a divergence below is 0: identical groups differ by rounding only */
 
 typedef int64_t ints __attribute__((vector_size(8 * WIDTH)));
 typedef uint64_t unsigneds __attribute__((vector_size(8 * WIDTH)));
@@ -48,7 +49,11 @@ static inline ints first(ints found, ints next) {
 #elif defined(__AVX2__)
     return (ints)_mm256_blendv_pd((__m256d)found, (__m256d)next, (__m256d)found); /* looks at the sign only */
 #else
+#if defined(__SSE2__)
+    ints unset = (ints)_mm_srai_epi32(_mm_shuffle_epi32((__m128i)found, 0xf5), 31); /* there is no 64-bit comparison */
+#else
     ints unset = found < 0;
+#endif
     return (next & unset) | (found & ~unset);
 #endif
 }
@@ -67,14 +72,18 @@ static inline int any_negative(ints x) {
 #endif
 }
 
-/* log2 of x in (0, 2^1000): log2(m 2^e) = e + 2/ln 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
-static inline doubles log_2(doubles x) {
+/* x = m 2^e with m in [sqrt 1/2, sqrt 2), x in (0, 2^1000). */
+static inline doubles split(doubles x, doubles *e) {
     const int64_t root = 0x3FE6A09E667F3BCDLL; /* bits of sqrt(1/2) */
     ints bits = (ints)x;
     ints biased = (ints)((unsigneds)(bits - root + (1024LL << 52)) >> 52); /* e + 1024 */
-    doubles e = (doubles)(biased | 0x4330000000000000LL) - (4503599627370496.0 + 1024.0);
-    doubles m = (doubles)(bits - ((biased - 1024) << 52));
-    doubles s = (m - 1.0) / (m + 1.0), z = s * s;
+    *e = (doubles)(biased | 0x4330000000000000LL) - (4503599627370496.0 + 1024.0);
+    return (doubles)(bits - ((biased - 1024) << 52));
+}
+
+/* 2 / ln 2 atanh(s), |s| <= 0.172: log2(m) for s = (m - 1) / (m + 1). */
+static inline doubles series(doubles s) {
+    doubles z = s * s;
     doubles sum = z * (1.0 / 17.0) + 1.0 / 15.0;
     sum = sum * z + 1.0 / 13.0;
     sum = sum * z + 1.0 / 11.0;
@@ -83,7 +92,14 @@ static inline doubles log_2(doubles x) {
     sum = sum * z + 1.0 / 5.0;
     sum = sum * z + 1.0 / 3.0;
     sum = sum * z + 1.0;
-    return e + sum * s * 2.885390081777926814720; /* 2 / ln 2 */
+    return sum * s * 2.885390081777926814720;
+}
+
+/* p log2(a) + q log2(b), with one division for both logarithms. */
+static inline doubles weighted_logs(doubles p, doubles a, doubles q, doubles b) {
+    doubles ea, eb, ma = split(a, &ea), mb = split(b, &eb);
+    doubles above_a = ma + 1.0, above_b = mb + 1.0, per = 1.0 / (above_a * above_b);
+    return p * (ea + series((ma - 1.0) * above_b * per)) + q * (eb + series((mb - 1.0) * above_a * per));
 }
 
 /* x >= 0, rounded once: the high half as a multiple of 2^32 and the low one are exact doubles. */
@@ -96,6 +112,8 @@ static inline doubles to_doubles(ints x) {
     return (high - 19342813118337666422669312.0) + low; /* 2^84 + 2^52 */
 #endif
 }
+
+static inline doubles all_doubles(double x) { return (doubles){0} + x; }
 
 static inline doubles keep(doubles x, ints mask) { return (doubles)((ints)x & mask); }
 
@@ -171,7 +189,9 @@ static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *
         l->addend[t->rows * PARTS + part][lane] = 0;
         for (int k = 1; k <= t->bins; k++) {
             double at = ceil(((double)k / t->bins - t->tolerance) * (double)scale);
-            l->threshold[(k - 1) * PARTS + part][lane] = k < t->bins ? (int64_t)at << l->own_bits : 3LL << (TOP - 1);
+            at = k < t->bins ? at * (double)(1LL << l->own_bits) : 1.5 * (double)(1LL << TOP);
+            /* 0 where a group has no rows: every edge is passed at once, and the result is not used. */
+            l->threshold[(k - 1) * PARTS + part][lane] = there ? (int64_t)at : 0;
         }
         l->total[part][lane] = (sum << l->own_bits) + (there ? of_own : 0);
         l->per_own[part][lane] = there ? 1.0 / (double)of_own : 0.0;
@@ -181,9 +201,10 @@ static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *
     return 0;
 }
 
-/* The numbers at the edges of one feature: at[k] for edge k + 1. */
-static inline void find_edges(const lanes *l, const int32_t *order, const int64_t *inside, int64_t padded, int bins,
-                              ints *at) {
+/* The numbers at the edges of one feature: at[k] for edge k + 1. `order` counts in units of 64-bit numbers. */
+static inline __attribute__((always_inline)) void find_edges(const lanes *l, const uint32_t *order,
+                                                             const int64_t *inside, int64_t padded, int bins, ints *at) {
+    const int64_t *addend = (const int64_t *)l->addend;
     ints start[PARTS];
     int64_t from = 0;
     for (int p = 0; p < PARTS; p++) start[p] = -l->threshold[p];
@@ -199,24 +220,24 @@ static inline void find_edges(const lanes *l, const int32_t *order, const int64_
         }
         for (int64_t j = from; j < padded;) {
             for (int i = 0; i < CHUNK; i++) {
-                const ints *add = l->addend + (int64_t)order[j + i] * PARTS;
+                const ints *add = (const ints *)(addend + order[j + i]);
                 for (int p = 0; p < PARTS; p++) {
                     rest[p] += add[p];
                     found[p] = first(found[p], inside ? rest[p] | inside[j + i] : rest[p]);
                 }
             }
             j += CHUNK;
-            ints before = all(-1), behind = all(0);
-            ints beyond[PARTS];
+            ints before = all(-1), behind = all(0), beyond[PARTS];
             for (int p = 0; p < PARTS; p++) {
                 beyond[p] = rest[p] - step[p];
                 before &= beyond[p];
-                behind |= found[p] & l->present[p];
+                behind |= found[p];
             }
-            if (!any_negative(~before)) { /* nobody is at the next edge yet */
-                next_from = j;
-                for (int p = 0; p < PARTS; p++) next[p] = beyond[p];
-            }
+            /* Nobody is at the next edge yet: its walk can start here. No branch, which could not be predicted. */
+            const int64_t nobody = -(int64_t)!any_negative(~before);
+            const ints move = all(nobody);
+            next_from = (j & nobody) | (next_from & ~nobody);
+            for (int p = 0; p < PARTS; p++) next[p] = (beyond[p] & move) | (next[p] & ~move);
             if (!any_negative(behind)) break;
         }
         for (int p = 0; p < PARTS; p++) {
@@ -228,63 +249,63 @@ static inline void find_edges(const lanes *l, const int32_t *order, const int64_
 }
 
 /* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
-static inline void sum_up(const lanes *l, const ints *at, int bins, int part, doubles *divergence, ints *effective) {
+static inline void sum_up(const lanes *l, const ints *at, int bins, double *divergence, double *effective) {
     const int64_t low = (1LL << l->own_bits) - 1;
-    ints last_mass = all(0), last_own = all(0), used = all(0);
-    doubles d = {0};
-    for (int k = 0; k < bins; k++) {
-        ints here = k < bins - 1 ? at[k * PARTS + part] : l->total[part];
-        ints mass = (ints)((unsigneds)here >> l->own_bits), own = here & low;
-        doubles m = to_doubles(mass - last_mass) * l->per_mass[part];
-        doubles p = to_doubles(own - last_own) * l->per_own[part];
-        doubles q = 2.0 * m - p;
-        q = keep(q, q > 1e-10); /* what rounding leaves of nothing */
-        ints holds = m > 1e-10;
-        doubles safe = (doubles)(((ints)m & holds) | ((ints)(m * 0.0 + 1.0) & ~holds));
-        doubles per = 1.0 / safe;
-        doubles a = p * log_2(p * per + 1e-300), b = q * log_2(q * per + 1e-300);
-        d += keep(a + b, holds);
-        used -= holds;
-        last_mass = mass;
-        last_own = own;
+    for (int part = 0; part < PARTS; part++) {
+        ints last_mass = all(0), last_own = all(0), used = all(0);
+        doubles d = {0};
+        for (int k = 0; k < bins; k++) {
+            ints here = k < bins - 1 ? at[k * PARTS + part] : l->total[part];
+            ints mass = (ints)((unsigneds)here >> l->own_bits), own = here & low;
+            doubles m = to_doubles(mass - last_mass) * l->per_mass[part];
+            doubles p = to_doubles(own - last_own) * l->per_own[part];
+            doubles q = 2.0 * m - p;
+            q = keep(q, q > NOTHING);
+            ints holds = m > NOTHING;
+            doubles per = 1.0 / (m + keep(all_doubles(1.0), ~holds));
+            d += keep(weighted_logs(p, p * per + 1e-300, q, q * per + 1e-300), holds);
+            used -= holds;
+            last_mass = mass;
+            last_own = own;
+        }
+        d = keep(d * 0.5, (d > ROUNDING) | (d < -ROUNDING));
+        d = (doubles)((ints)d | ~l->present[part]); /* all bits set is a NaN */
+        doubles count = to_doubles(used);
+        memcpy(divergence + part * WIDTH, &d, sizeof d);
+        memcpy(effective + part * WIDTH, &count, sizeof count);
     }
-    d = d * 0.5;
-    *divergence = keep(d, (d > ROUNDING) | (d < -ROUNDING));
-    *effective = used;
 }
 
 static int run(const divergence_task *t) {
-    const size_t edges = (size_t)t->bins * PARTS;
+    const size_t edges = (size_t)t->bins * PARTS, orders = (size_t)(t->features * t->padded);
     lanes l;
     int64_t *rows_of = malloc((size_t)(t->manufacturers * LANES) * sizeof *rows_of);
+    uint32_t *order = malloc((orders + 1) * sizeof *order);
     l.addend = aligned_alloc(64, ((size_t)t->rows + 1) * PARTS * sizeof(ints));
     l.threshold = aligned_alloc(64, edges * sizeof(ints));
     ints *at = aligned_alloc(64, edges * sizeof(ints));
-    int status = rows_of && l.addend && l.threshold && at ? 0 : 1;
+    int status = rows_of && order && l.addend && l.threshold && at ? 0 : 1;
+    for (size_t i = 0; i < orders && !status; i++) order[i] = (uint32_t)t->order[i] * LANES;
     for (int64_t start = 0; start < t->replicates && !status; start += LANES) {
         const int64_t width = t->replicates - start < LANES ? t->replicates - start : LANES;
         for (int64_t c = 0; c < t->contrasts; c++) {
             if (t->share[c] == 0.0) continue;
             if ((status = prepare(t, c, start, rows_of, &l))) break;
             for (int64_t f = 0; f < t->features; f++) {
-                const int32_t *order = t->order + f * t->padded;
-                if (t->inside) find_edges(&l, order, t->inside + f * t->padded, t->padded, t->bins, at);
-                else find_edges(&l, order, NULL, t->padded, t->bins, at);
+                const uint32_t *own = order + f * t->padded;
+                if (t->inside) find_edges(&l, own, t->inside + f * t->padded, t->padded, t->bins, at);
+                else find_edges(&l, own, NULL, t->padded, t->bins, at);
                 const int64_t to = (f * t->contrasts + c) * t->replicates + start;
-                for (int part = 0; part < PARTS; part++) {
-                    doubles d;
-                    ints used;
-                    sum_up(&l, at, t->bins, part, &d, &used);
-                    for (int i = 0; i < WIDTH && part * WIDTH + i < width; i++) {
-                        const int64_t x = to + part * WIDTH + i;
-                        t->out[x] += t->share[c] * (l.present[part][i] ? d[i] : NAN);
-                        if (t->effective) t->effective[x] += t->share[c] * (double)used[i];
-                    }
-                }
+                double d[LANES], used[LANES];
+                sum_up(&l, at, t->bins, d, used);
+                for (int64_t i = 0; i < width; i++) t->out[to + i] += t->share[c] * d[i];
+                if (t->effective)
+                    for (int64_t i = 0; i < width; i++) t->effective[to + i] += t->share[c] * used[i];
             }
         }
     }
     free(rows_of);
+    free(order);
     free(l.addend);
     free(l.threshold);
     free(at);
