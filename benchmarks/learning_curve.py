@@ -79,9 +79,11 @@ def train(arguments: argparse.Namespace, mix: str, count: int) -> Path:
     settings = [part for text in arguments.pretrain_set for part in ("--set", text)]
     command = ["pretrain", "--out", str(folder), "--images", str(count), "--scanners", mix, "--quiet"]
     code = run_command([*command, "--seed", str(arguments.seed), *settings])
-    if code:
-        raise SystemExit(f"harmbench {' '.join(command)} ended with {code}")
-    return folder / "kernels.safetensors"
+    kernels = folder / "kernels.safetensors"
+    if code or not kernels.is_file():
+        # A training that was stopped has saved where it was; the same command goes on from there.
+        raise SystemExit(f"stopped: harmbench {' '.join(command)} ended with {code} and left no {kernels.name}")
+    return kernels
 
 
 def curve(found: dict[str, dict[str, float]], trained: dict[tuple[str, int], Path]) -> list[Row]:
