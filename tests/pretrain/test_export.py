@@ -145,3 +145,8 @@ def test_a_training_leaves_kernels_with_ids_the_encoder_pictures_and_a_card(
     }
     for other in tmp_path.glob("kernels-*.safetensors"):
         assert len(load_kernels(other).seen.images) == 3
+
+
+def test_without_pillow_there_are_no_pictures_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmbench_builtin.pretrain.export.find_spec", lambda name: None)
+    assert not export_pictures(tmp_path, np.ones((1, 1, 4, 4)), "x") and not list(tmp_path.iterdir())
