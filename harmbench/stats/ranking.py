@@ -47,12 +47,16 @@ class Standing:
         Why it did not pass, "" if it did.
     rank : (int, int) or None
         Best and worst rank that the data allow; None when not passed.
+    group : int or None
+        Methods with the same number cannot be told from their neighbour in the order: a new group begins where the
+        paired difference to the one before excludes 0. None when not passed.
     """
 
     passed: bool
     difference: tuple[float, float, float]
     reason: str
     rank: tuple[int, int] | None
+    group: int | None = None
 
 
 def gate_then_goal(
@@ -94,17 +98,34 @@ def gate_then_goal(
             reason = f"not shown to keep the signal: it may fall by {-difference[1]:.3f}, more than {delta:g}"
             standings[c.name] = Standing(False, difference, reason, None)
     sign = 1.0 if goal_direction == "min" else -1.0
+    group = tie_groups(passed, goal_direction)
     for c in passed:
         better = sum(_surely_below(other, c, sign) for other in passed if other is not c)
         worse = sum(_surely_below(c, other, sign) for other in passed if other is not c)
         old = standings[c.name]
-        standings[c.name] = Standing(True, old.difference, "", (1 + better, len(passed) - worse))
+        standings[c.name] = Standing(True, old.difference, "", (1 + better, len(passed) - worse), group[c.name])
     goal = {c.name: sign * c.goal for c in contenders}
     order = sorted(
         standings.items(),
         key=lambda item: (not item[1].passed, goal[item[0]] if item[1].passed else -item[1].difference[1], item[0]),
     )
     return dict(order)
+
+
+def tie_groups(contenders: Sequence[Contender], goal_direction: Literal["min", "max"] = "min") -> Mapping[str, int]:
+    """Number the groups of methods that stand side by side and cannot be told apart by the goal, 1 for the best.
+
+    In the order of the goal, a method joins the group of the one before it when the 95 % interval of their paired
+    difference includes 0, or when one of them has no replicates. Groups are chains: the first and the last of a long
+    one may well differ, which the rank intervals show.
+    """
+    sign = 1.0 if goal_direction == "min" else -1.0
+    order = sorted(contenders, key=lambda c: (sign * c.goal, c.name))
+    groups: dict[str, int] = {}
+    for i, c in enumerate(order):
+        apart = i > 0 and _surely_below(order[i - 1], c, sign)
+        groups[c.name] = groups[order[i - 1].name] + apart if i else 1
+    return groups
 
 
 def _difference(c: Contender, reference: Contender, sign: float) -> tuple[float, float, float]:
