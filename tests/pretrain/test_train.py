@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -20,45 +19,18 @@ import torch
 from harmbench.errors import DataError, UsageError
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import load_kernels
 from harmbench_builtin.pretrain import checkpoint, hardware, model, optimizer, terms, train
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.monitor import stem_facts
 from harmbench_builtin.pretrain.presets import PRESETS, preset
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.train import PretrainingStopped, TrainingDiverged, pretrain
-
-
-def images(count: int = 6, seed: int = 0) -> PretrainingImages:
-    """Smooth noise in a wedge: something a decoder can predict."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 200, (count, 12, 12)).astype(np.uint8)
-    pixels = coarse.repeat(8, 1).repeat(8, 2)
-    sector = np.abs(np.arange(96) - 48)[None, :] <= np.arange(96)[:, None] + 8
-    return PretrainingImages(
-        "noise", pixels * sector, np.broadcast_to(sector, pixels.shape).copy(), tuple(f"n{i}" for i in range(count)),
-        synthetic=True, licence="none",
-    )  # fmt: skip
+from pretraining_toy import TOY, log_of, same_weights, state_of, toy_settings, weights_of
+from pretraining_toy import toy_images as images
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setitem(model.ARCHITECTURES, "toy", model.Architecture((1, 1, 1, 1), (4, 8, 8, 16), conv_mlp=True))
-    return Settings(
-        size="toy", image_size=64, steps=6, batch=4, decoder_width=16, threads=1, log_every=2, checkpoint_every=3
-    )
-
-
-def log_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / train.LOG).read_text().splitlines()]
-
-
-def state_of(out: Path) -> dict[str, Any]:
-    state = checkpoint.load_latest(out)
-    assert state is not None
-    return state
-
-
-def weights_of(out: Path) -> dict[str, torch.Tensor]:
-    return state_of(out)["network"]
+    monkeypatch.setitem(model.ARCHITECTURES, "toy", TOY)
+    return toy_settings()
 
 
 def test_a_few_steps_on_a_few_images_beat_the_trivial_loss(tmp_path: Path, tiny: Settings) -> None:
@@ -97,7 +69,9 @@ def die() -> None:
     raise _Stop
 
 
-def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Settings) -> None:
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Settings, accumulate: int) -> None:
+    tiny = replace(tiny, accumulate=accumulate)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     pretrain(images(), whole, tiny)
     with pytest.raises(_Stop):
@@ -105,11 +79,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(tmp_path: Path, tiny: Setting
         pretrain(images(), parts, tiny, stop_at(5, die))
     assert state_of(parts)["progress"]["step"] == 3
     pretrain(images(), parts, tiny)
-    a, b = (state_of(out) for out in (whole, parts))
-    for part in ("network", "average"):
-        assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
-    for key, state in a["optimizer"]["state"].items():
-        assert all(torch.equal(state[name], b["optimizer"]["state"][key][name]) for name in state)
+    assert same_weights(state_of(whole), state_of(parts))
     ours, theirs = load_kernels(whole / train.KERNELS), load_kernels(parts / train.KERNELS)
     assert ours.digest() == theirs.digest()
     assert [r["step"] for r in log_of(parts)] == [2, 4, 6]
