@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from harmbench_builtin.pretrain.model import CELL, Architecture, MaskedAutoencoder
 
 _SIDE = {"cuda": 8192, "cpu": 768}
-_PRODUCTS = 5
+_PRODUCTS = {"cuda": 5, "cpu": 20}
 
 
 def training_flops(arch: Architecture, image_size: int, decoder_width: int, channels: int = 1) -> float:
@@ -57,7 +57,7 @@ def measured_peak(device: torch.device, precision: str) -> float:
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     best = math.inf
     a @ b
-    for _ in range(_PRODUCTS):
+    for _ in range(_PRODUCTS[device.type]):
         _synchronize(device)
         start = time.perf_counter()
         a @ b
