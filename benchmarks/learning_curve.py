@@ -18,6 +18,7 @@ from pathlib import Path
 from figures import Row, figures, table, write_csv
 
 from harmbench.cli import run_command
+from harmbench.errors import HarmbenchError
 
 _COLOURS = ("#1b6ca8", "#c1440e", "#3a7d44", "#7b3fa0", "#8a6d1b", "#555555")
 _WIDE, _HIGH, _LEFT, _TOP = 460, 260, 62, 40
@@ -154,4 +155,7 @@ def panel(rows: list[Row], metric: str, title: str, left: float) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarmbenchError as error:
+        raise SystemExit(f"{error}") from None

@@ -17,6 +17,7 @@ from figures import Row, figures, table, write_csv
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from harmbench.errors import HarmbenchError
 from harmbench_builtin.harmonizers.ssl_kernel.harmonizer import RandomKernel, SslKernel
 from harmbench_builtin.kernels.pictures import kernel_tile
 
@@ -95,4 +96,7 @@ def picture(rows: list[Row], weights: dict[str, np.ndarray]) -> Picture.Image:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarmbenchError as error:
+        raise SystemExit(f"{error}") from None
