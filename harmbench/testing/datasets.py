@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -15,26 +16,51 @@ from harmbench.consistency import Where, contradictions
 from harmbench.data import Image, ImageSet, Sample
 from harmbench.design import confounded, design_problems
 from harmbench.errors import DataError
-from harmbench.testing.declarations import quiet
+from harmbench.run.keys import canonical
+from harmbench.testing.declarations import check_other_process
+from harmbench.testing.exercise import facts
+from harmbench.testing.harness import stdout_caught
 from harmbench.testing.model import CheckFailed, Inapplicable, require
-from harmbench.testing.probe import run_elsewhere
 from harmbench.testing.subjects import Subject
 
 READ = 6
 """Images that are read: of the first and last samples, and between."""
 
 
-@contextmanager
-def _loaded(subject: Subject) -> Iterator[ImageSet]:
-    import tempfile
+@dataclass(frozen=True)
+class _Loaded:
+    images: ImageSet
+    printed: str
+    folder: tempfile.TemporaryDirectory[str]
 
+
+_LAST: dict[str, _Loaded] = {}
+"""The data set that was loaded last: it may have to be generated, and all checks ask for it."""
+
+
+def _again(subject: Subject, cache: str) -> ImageSet:
+    jobs = os.cpu_count() or 1
+    images: ImageSet = subject.build().load(DatasetContext(data=subject.data, cache=cache, n_jobs=jobs))
+    return images
+
+
+def _loaded(subject: Subject) -> _Loaded:
     if subject.spec.needs_data and not subject.data:
         raise Inapplicable(f"it needs files: give --data ({subject.spec.needs_data})")
-    with tempfile.TemporaryDirectory(prefix="harmbench-check-") as cache:
-        try:
-            yield subject.build().load(DatasetContext(data=subject.data, cache=cache))
-        except DataError as error:
-            raise CheckFailed(f"it does not load: {error}") from None
+    key = canonical([subject.spec.target, dict(subject.params), subject.data])
+    if key not in _LAST:
+        folder = tempfile.TemporaryDirectory(prefix="harmbench-check-")
+        with stdout_caught() as printed:
+            try:
+                images = _again(subject, folder.name)
+            except DataError as error:
+                raise CheckFailed(f"it does not load: {error}") from None
+            require(isinstance(images, ImageSet), f"load returned a {type(images).__name__}, not an ImageSet")
+            if len(images):
+                images.read(0)
+        _LAST.clear()
+        _LAST[key] = _Loaded(images, "".join(printed).strip(), folder)
+    return _LAST[key]
 
 
 def _some(images: ImageSet) -> list[int]:
@@ -48,17 +74,16 @@ def check_samples(subject: Subject) -> None:
     when samples have different covariates or a covariate is missing, when `split` is not "", "train", "test" or
     "paired", or when samples contradict each other (one patient with two labels, an image that is there twice).
     """
-    with _loaded(subject) as images:
-        require(isinstance(images, ImageSet), f"load returned a {type(images).__name__}, not an ImageSet")
-        require(len(images), "there is no sample")
-        twice = [name for name, n in Counter(s.id for s in images.samples).items() if n > 1]
-        require(not twice, f"sample id '{twice[0] if twice else ''}' is there more than once")
-        require(len(set(images.classes)) == 2, f"classes are {images.classes}; two different ones are needed")
-        columns = set(images.samples[0].covariates)
-        for s in images.samples:
-            _complete(s, images.classes, columns)
-        problems = list(contradictions(images.samples, Where(images.file, images.rows)))
-        require(not problems, f"samples contradict each other: {problems[0] if problems else ''}")
+    images = _loaded(subject).images
+    require(len(images), "there is no sample")
+    twice = [name for name, n in Counter(s.id for s in images.samples).items() if n > 1]
+    require(not twice, f"sample id '{twice[0] if twice else ''}' is there more than once")
+    require(len(set(images.classes)) == 2, f"classes are {images.classes}; two different ones are needed")
+    columns = set(images.samples[0].covariates)
+    for s in images.samples:
+        _complete(s, images.classes, columns)
+    problems = list(contradictions(images.samples, Where(images.file, images.rows)))
+    require(not problems, f"samples contradict each other: {problems[0] if problems else ''}")
 
 
 def _complete(s: Sample, classes: tuple[str, str], columns: set[str]) -> None:
@@ -80,11 +105,11 @@ def check_design(subject: Subject) -> None:
     Fails when `harmbench data validate` would refuse its design: fewer than two manufacturers or classes, too few
     patients, a confounded label.
     """
-    with _loaded(subject) as images:
-        problems = list(design_problems(images.samples, images.classes, file=images.file, rows=images.rows))
-        require(not problems, f"{problems[0] if problems else ''}")
-        scored = [s for s in images.samples if s.split != "paired"]
-        require(not confounded(scored), "the manufacturer determines the label: no method can be judged on it")
+    images = _loaded(subject).images
+    problems = list(design_problems(images.samples, images.classes, file=images.file, rows=images.rows))
+    require(not problems, f"{problems[0] if problems else ''}")
+    scored = [s for s in images.samples if s.split != "paired"]
+    require(not confounded(scored), "the manufacturer determines the label: no method can be judged on it")
 
 
 def check_images(subject: Subject) -> None:
@@ -93,22 +118,22 @@ def check_images(subject: Subject) -> None:
     Six images are read. Fails when one is not an `Image` of its sample with finite float32 pixels (H, W), a bool mask
     of the same size that is not empty, and the spacing that the sample declares.
     """
-    with _loaded(subject) as images:
-        for i in _some(images):
-            sample, image = images.samples[i], images.read(i)
-            require(isinstance(image, Image), f"the reader returned a {type(image).__name__}, not an Image")
-            require(image.sample == sample.id, f"sample '{sample.id}' is read as '{image.sample}'")
-            require(
-                image.pixels.dtype == np.float32 and image.pixels.ndim == 2,
-                f"sample '{sample.id}': pixels are {image.pixels.dtype} {image.pixels.shape}, not float32 (H, W)",
-            )
-            require(np.isfinite(image.pixels).all(), f"sample '{sample.id}': pixels are not finite")
-            require(
-                image.mask.dtype == bool and image.mask.shape == image.pixels.shape,
-                f"sample '{sample.id}': the mask is {image.mask.dtype} {image.mask.shape}",
-            )
-            require(image.mask.any(), f"sample '{sample.id}': the mask is empty")
-            require(image.spacing == sample.spacing, f"sample '{sample.id}': image and sample differ in spacing")
+    images = _loaded(subject).images
+    for i in _some(images):
+        sample, image = images.samples[i], images.read(i)
+        require(isinstance(image, Image), f"the reader returned a {type(image).__name__}, not an Image")
+        require(image.sample == sample.id, f"sample '{sample.id}' is read as '{image.sample}'")
+        require(
+            image.pixels.dtype == np.float32 and image.pixels.ndim == 2,
+            f"sample '{sample.id}': pixels are {image.pixels.dtype} {image.pixels.shape}, not float32 (H, W)",
+        )
+        require(np.isfinite(image.pixels).all(), f"sample '{sample.id}': pixels are not finite")
+        require(
+            image.mask.dtype == bool and image.mask.shape == image.pixels.shape,
+            f"sample '{sample.id}': the mask is {image.mask.dtype} {image.mask.shape}",
+        )
+        require(image.mask.any(), f"sample '{sample.id}': the mask is empty")
+        require(image.spacing == sample.spacing, f"sample '{sample.id}': image and sample differ in spacing")
 
 
 def check_repeatable(subject: Subject) -> None:
@@ -117,22 +142,16 @@ def check_repeatable(subject: Subject) -> None:
     Fails when loading twice, or in a fresh process, gives other samples, another order, other digests or other pixels.
     Sort what a folder lists; draw random numbers from a seed that is a parameter.
     """
-    with _loaded(subject) as one, _loaded(subject) as two:
-        require(one.samples == two.samples, "loaded twice, it has other samples, or in another order")
-        for i in _some(one):
-            a, b = one.read(i), two.read(i)
-            require(np.array_equal(a.pixels, b.pixels), f"sample '{a.sample}' has other pixels the second time")
-            require(np.array_equal(a.mask, b.mask), f"sample '{a.sample}' has another mask the second time")
-            same = one.reader.digest(one.samples[i]) == two.reader.digest(two.samples[i])
-            require(same, f"sample '{a.sample}' has another digest the second time")
-        from harmbench.testing.exercise import exercise
-
-        report = run_elsewhere(subject)
-        require(
-            report.error or list(report.texts) == exercise(subject)[0],
-            "a fresh process gives other samples or digests",
-        )
-        require(not report.error or report.blocked, f"in a fresh process: {report.error}")
+    loaded = _loaded(subject)
+    one, two = loaded.images, _again(subject, loaded.folder.name)
+    require(one.samples == two.samples, "loaded twice, it has other samples, or in another order")
+    for i in _some(one):
+        a, b = one.read(i), two.read(i)
+        require(np.array_equal(a.pixels, b.pixels), f"sample '{a.sample}' has other pixels the second time")
+        require(np.array_equal(a.mask, b.mask), f"sample '{a.sample}' has another mask the second time")
+        same = one.reader.digest(one.samples[i]) == two.reader.digest(two.samples[i])
+        require(same, f"sample '{a.sample}' has another digest the second time")
+    check_other_process(subject, facts(one))
 
 
 def check_digests(subject: Subject) -> None:
@@ -141,15 +160,15 @@ def check_digests(subject: Subject) -> None:
     Fails when two samples with different pixels or masks have one digest (one would get the other's features), or when
     a digest is empty.
     """
-    with _loaded(subject) as images:
-        known: dict[str, tuple[int, bytes]] = {}
-        for i in _some(images):
-            digest = images.reader.digest(images.samples[i])
-            image = images.read(i)
-            content = image.pixels.tobytes() + image.mask.tobytes()
-            require(digest, f"sample '{image.sample}' has an empty digest")
-            other = known.setdefault(digest, (i, content))
-            require(other[1] == content, f"samples {other[0]} and {i} differ and have one digest")
+    images = _loaded(subject).images
+    known: dict[str, tuple[int, bytes]] = {}
+    for i in _some(images):
+        digest = images.reader.digest(images.samples[i])
+        image = images.read(i)
+        content = image.pixels.tobytes() + image.mask.tobytes()
+        require(digest, f"sample '{image.sample}' has an empty digest")
+        other = known.setdefault(digest, (i, content))
+        require(other[1] == content, f"samples {other[0]} and {i} differ and have one digest")
 
 
 def check_reader_travels(subject: Subject) -> None:
@@ -158,14 +177,14 @@ def check_reader_travels(subject: Subject) -> None:
     Fails when the reader cannot be pickled, or reads other pixels afterwards. Keep paths and plain values in it; open
     files in `read`.
     """
-    with _loaded(subject) as images:
-        try:
-            reader = pickle.loads(pickle.dumps(images.reader))
-        except Exception as error:
-            raise CheckFailed(f"the reader cannot be pickled: {type(error).__name__}: {error}") from None
-        sample = images.samples[0]
-        same = np.array_equal(reader.read(sample).pixels, images.reader.read(sample).pixels)
-        require(same, "saved and loaded, the reader gives other pixels")
+    images = _loaded(subject).images
+    try:
+        reader = pickle.loads(pickle.dumps(images.reader))
+    except Exception as error:
+        raise CheckFailed(f"the reader cannot be pickled: {type(error).__name__}: {error}") from None
+    sample = images.samples[0]
+    same = np.array_equal(reader.read(sample).pixels, images.reader.read(sample).pixels)
+    require(same, "saved and loaded, the reader gives other pixels")
 
 
 def check_declared(subject: Subject) -> None:
@@ -174,15 +193,15 @@ def check_declared(subject: Subject) -> None:
     Fails when `synthetic` differs between the spec and the image set, when the licence is empty, or when a sample id,
     patient or note holds an absolute path.
     """
-    with _loaded(subject) as images:
-        require(
-            images.synthetic == subject.spec.synthetic,
-            f"the spec says synthetic={subject.spec.synthetic}, the image set {images.synthetic}",
-        )
-        require(subject.spec.licence or subject.spec.needs_data, "the spec names no licence")
-        texts = [t for s in images.samples for t in (s.id, s.patient)] + [w for n in images.notes for w in n.split()]
-        bad = next((t for t in texts if PurePath(t).is_absolute()), "")
-        require(not bad, f"'{bad}' is an absolute path; ids and notes are written into results")
+    images = _loaded(subject).images
+    require(
+        images.synthetic == subject.spec.synthetic,
+        f"the spec says synthetic={subject.spec.synthetic}, the image set {images.synthetic}",
+    )
+    require(subject.spec.licence or subject.spec.needs_data, "the spec names no licence")
+    texts = [t for s in images.samples for t in (s.id, s.patient)] + [w for n in images.notes for w in n.split()]
+    bad = next((t for t in texts if PurePath(t).is_absolute()), "")
+    require(not bad, f"'{bad}' is an absolute path; ids and notes are written into results")
 
 
 def check_quiet(subject: Subject) -> None:
@@ -190,5 +209,5 @@ def check_quiet(subject: Subject) -> None:
 
     Fails when loading or reading prints. Use `context.progress`, `warnings.warn` or `logging`.
     """
-    with quiet(), _loaded(subject) as images:
-        images.read(0)
+    text = _loaded(subject).printed
+    require(not text, f"it writes on standard output: {text[:60]!r}")

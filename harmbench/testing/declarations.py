@@ -21,7 +21,7 @@ METHODS = {
     "evaluator": ("evaluate",),
     "dataset": ("load",),
 }
-_REFERENCE = re.compile(r"(10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|https?://\S+)", re.IGNORECASE)
+_REFERENCE = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|ISBN[ :]*[\dX-]{10,}|https?://\S+", re.IGNORECASE)
 
 
 def load_class(subject: Subject) -> Any:
@@ -43,7 +43,7 @@ def check_spec(subject: Subject) -> None:
     """The spec is what people see of a component before they run it, and the class has to agree with it.
 
     Fails when the summary is empty or ends with a full stop, when `reference` is neither empty nor a DOI, an arXiv
-    number or an address, when the class lacks a method that the runner calls, or when the defaults of the class's
+    number, an ISBN or an address, when the class lacks a method that the runner calls, or when the defaults of the
     constructor differ from `params` (a user of the class would get other numbers than a user of the command). Correct
     the spec, or the constructor.
     """
@@ -52,7 +52,7 @@ def check_spec(subject: Subject) -> None:
     require(not spec.summary.rstrip().endswith("."), "summary ends with a full stop; it is a line in a table")
     require(
         not spec.reference or _REFERENCE.search(spec.reference),
-        f"reference {spec.reference!r} holds no DOI ('10.xxxx/...'), no 'arXiv:...' and no address",
+        f"reference {spec.reference!r} holds no DOI ('10.xxxx/...'), no 'arXiv:...', no ISBN and no address",
     )
     target = load_class(subject)
     for name in METHODS[subject.kind]:

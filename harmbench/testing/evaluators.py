@@ -17,7 +17,7 @@ from harmbench.testing.exercise import exercise
 from harmbench.testing.model import Inapplicable, require
 from harmbench.testing.subjects import Subject
 
-ORDER_SHARE, DUPLICATE_SHARE = 0.02, 0.25
+ORDER_SHARE, DUPLICATE_SHARE = 0.1, 0.25
 """How far a value may move, as a share of what separates the best from the worst control."""
 
 
@@ -173,8 +173,8 @@ def _compare(one: dict[str, float], two: dict[str, float], spans: dict[str, floa
 def check_row_order(subject: Subject) -> None:
     """The order of rows in a table says nothing about a method.
 
-    Fails when the same folds with rows in another order give another value: beyond 2 % of what lies between the
-    controls, which allows for a random forest. Pair rows by sample id, not by position.
+    Fails when the same folds with rows in another order give another value: beyond 10 % of what lies between the
+    controls, which allows for a random forest (its draws follow positions). Pair rows by sample id, not by position.
     """
     table = cells.simulated_table()
     order = rng(0, check="evaluator rows").permutation(len(table))

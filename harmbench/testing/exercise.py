@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from typing import Any
 
 import numpy as np
 
 from harmbench.components import Context, DatasetContext
+from harmbench.data import ImageSet
 from harmbench.testing.harness import fit_features, fit_images, transform_features
 from harmbench.testing.subjects import Subject
 from harmbench.testing.tables import split, tiny_table
@@ -57,7 +59,12 @@ def _evaluated(subject: Subject) -> tuple[list[str], list[float]]:
 
 def _loaded(subject: Subject) -> tuple[list[str], list[float]]:
     with tempfile.TemporaryDirectory() as cache:
-        images = subject.build().load(DatasetContext(data=subject.data, cache=cache))
-        texts = [sample.id for sample in images.samples]
-        texts += [images.reader.digest(sample) for sample in images.samples[:LOOKED_AT]]
-        return texts, _flat([images.reader.read(sample).pixels.mean() for sample in images.samples[:LOOKED_AT]])
+        jobs = os.cpu_count() or 1
+        return facts(subject.build().load(DatasetContext(data=subject.data, cache=cache, n_jobs=jobs)))
+
+
+def facts(images: ImageSet) -> tuple[list[str], list[float]]:
+    """What must be the same of a data set wherever it is loaded."""
+    some = images.samples[:LOOKED_AT]
+    texts = [sample.id for sample in images.samples] + [images.reader.digest(sample) for sample in some]
+    return texts, _flat([images.reader.read(sample).pixels.mean() for sample in some])

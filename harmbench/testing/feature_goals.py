@@ -54,6 +54,8 @@ def check_shift_falls(subject: Subject) -> None:
     _method_only(subject)
     if subject.spec.uses_manufacturer == "no":
         raise Inapplicable("declared uses_manufacturer='no': it cannot know whose shift it is")
+    if subject.spec.drops_features:
+        raise Inapplicable("declared drops_features=True: it chooses among features, and leaves them as they are")
     train, test = split(simulate("shift", SIZES, FEATURES, shift=1.0))
     after = in_folds(subject)(train, test)[1]
     chance = shift_by_chance(test, train)

@@ -12,9 +12,9 @@ from harmbench.testing.model import CheckFailed, Inapplicable, require
 from harmbench.testing.subjects import Subject
 from harmbench.testing.tables import CONFOUNDED, MANUFACTURERS, simulate, split, tiny_table
 
-NULL_TABLES, NULL_ROWS, NULL_FEATURES = 5, 48, 600
+NULL_TABLES, NULL_ROWS, NULL_FEATURES, NULL_FOLDS = 4, 48, 400, 3
 NULL_SDS = 4.0
-"""Tolerance of the null leak test, in standard deviations: an honest method fails by chance once in 16 000 data sets."""
+"""Tolerance of the null leak test, in standard deviations: by chance an honest method fails once in 16 000 times."""
 
 
 def check_single_rows(subject: Subject) -> None:
@@ -118,9 +118,9 @@ def check_labels_unseen(subject: Subject) -> None:
 def check_null_leak(subject: Subject) -> None:
     """On features that are pure noise nobody can tell the classes apart; a method that can has seen the answer.
 
-    Five tables of 3 x 48 rows and 600 noise features, whose manufacturers differ in location and in the share of
+    Four tables of 3 x 48 rows and 400 noise features, whose manufacturers differ in location and in the share of
     label 1 (20, 50, 80 %), go through the whole cross-validation, the method fitted in each fold as the runner does it.
-    A ridge classifier's AUC inside each manufacturer, averaged, has to lie within 4 standard deviations (about 0.11) of
+    A ridge classifier's AUC inside each manufacturer, averaged, has to lie within 4 standard deviations (about 0.12) of
     0.5. ComBat fitted on all rows with the label preserved reads 0.8. Fails when information about held-out labels
     reaches the features: a fit on all rows with the label, or labels remembered from one fold to the next. Fit on the
     training rows only, and keep nothing between fits.
@@ -138,7 +138,7 @@ def check_null_leak(subject: Subject) -> None:
         )
         for seed in range(NULL_TABLES)
     ]
-    found = within_manufacturer(tables, in_folds(subject, Context(seed=1)))
+    found = within_manufacturer(tables, in_folds(subject, Context(seed=1)), NULL_FOLDS)
     tolerance = NULL_SDS * found.null_sd
     require(
         abs(found.value - 0.5) <= tolerance,

@@ -78,7 +78,7 @@ def within_manufacturer(tables: list[FeatureTable], harmonize: Harmonize, folds:
 
 
 def shift_between(table: FeatureTable) -> float:
-    """Root mean square over features and pairs of manufacturers of the difference of their means, in standard deviations.
+    """Difference between manufacturers' means: root mean square over features and pairs, in standard deviations.
 
     The standard deviation is that within manufacturers, pooled. Does not change when a feature is moved or rescaled.
     """

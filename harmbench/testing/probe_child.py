@@ -11,42 +11,13 @@ from harmbench.plugins import Origin, PluginManager, load_files
 from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec, MetricSpec
 
 LARGE = frozenset(
-    [
-        "numpy",
-        "scipy",
-        "pandas",
-        "pyarrow",
-        "polars",
-        "sklearn",
-        "torch",
-        "torchvision",
-        "tensorflow",
-        "jax",
-        "keras",
-        "numba",
-        "matplotlib",
-        "seaborn",
-        "plotly",
-        "SimpleITK",
-        "radiomics",
-        "nibabel",
-        "pydicom",
-        "skimage",
-        "cv2",
-        "PIL",
-        "xgboost",
-        "lightgbm",
-        "statsmodels",
-        "boruta",
-        "neuroCombat",
-        "timm",
-        "monai",
-        "transformers",
-        "nyxus",
-        "joblib",
-        "dask",
-    ]
-)
+    (
+        "numpy", "scipy", "pandas", "pyarrow", "polars", "sklearn", "torch", "torchvision", "tensorflow", "jax",
+        "numba", "matplotlib", "seaborn", "plotly", "SimpleITK", "radiomics", "nibabel", "pydicom", "skimage", "cv2",
+        "PIL", "xgboost", "lightgbm", "statsmodels", "boruta", "neuroCombat", "timm", "monai", "transformers", "nyxus",
+        "joblib", "dask",
+    )
+)  # fmt: skip
 HOOKS = ("register_harmonizers", "register_extractors", "register_evaluators", "register_datasets")
 SPECS = {"harmonizer": HarmonizerSpec, "extractor": ExtractorSpec, "evaluator": EvaluatorSpec, "dataset": DatasetSpec}
 
@@ -71,13 +42,15 @@ def register(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"heavy": sorted(found)}
 
 
+def _metric(given: Mapping[str, Any]) -> MetricSpec:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    return MetricSpec(**values)
+
+
 def _spec(kind: str, given: Mapping[str, Any]) -> Any:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     if kind == "evaluator":
-        values["metrics"] = tuple(
-            MetricSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in metric.items()})
-            for metric in given["metrics"]
-        )
+        values["metrics"] = tuple(_metric(metric) for metric in given["metrics"])
     values["params"] = given["params"]
     return SPECS[kind](**values)
 

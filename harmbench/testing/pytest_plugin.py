@@ -1,5 +1,6 @@
-"""Fixtures for the tests of plugin authors. Loaded by pytest wherever harmbench is installed, so nothing is imported here
-that is not needed yet.
+"""Fixtures for the tests of plugin authors.
+
+Loaded by pytest wherever harmbench is installed, so nothing is imported here before a fixture is used.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ ORDER = ("failed", "unexpected pass", "expected failure", "passed", "not applica
 
 def counts(results: Sequence[Result]) -> str:
     """Such as "17 passed, 3 not applicable"."""
-    number = Counter(r.status for r in results)
+    number: Counter[str] = Counter(r.status for r in results)
     plural = {"expected failure": "expected failures", "unexpected pass": "unexpected passes"}
     parts = [f"{n} {plural.get(s, s) if n > 1 else s}" for s in ORDER if (n := number[s])]
     return ", ".join(parts) or "nothing was checked"

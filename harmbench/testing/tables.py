@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harmbench.data import FEATURE_CLASSES, FeatureTable
+from harmbench.data import FEATURE_CLASSES, FeatureTable, Integers
 from harmbench.seeding import rng
 
 MANUFACTURERS = ("GE", "Philips", "Siemens")
@@ -57,14 +57,7 @@ def simulate(
     """
     draw = rng(seed, table=name)
     maker = np.repeat(list(sizes), list(sizes.values()))
-    label = np.concatenate(
-        [
-            np.repeat(
-                draw.permutation(np.arange(-(-n // per_patient)) < prevalence[m] * (n / per_patient)), per_patient
-            )
-            for m, n in sizes.items()
-        ]
-    )[: len(maker)].astype(int)
+    label = np.concatenate([_labels(draw, n, prevalence[m], per_patient) for m, n in sizes.items()])
     patient = np.concatenate([[f"{m}-{i // per_patient}" for i in range(n)] for m, n in sizes.items()])
     n = len(maker)
     values = draw.standard_normal((n, p))
@@ -88,6 +81,11 @@ def simulate(
         },
         pair=np.array([""] * n),
     )
+
+
+def _labels(draw: np.random.Generator, n: int, share: float, per_patient: int) -> Integers:
+    patients = -(-n // per_patient)
+    return np.repeat(draw.permutation(np.arange(patients) < round(share * patients)), per_patient)[:n].astype(int)
 
 
 def tiny_table(seed: int = 0) -> FeatureTable:
