@@ -191,18 +191,22 @@ def entropic():
 @pytest.mark.parametrize("extension", ["map", "nearest"])
 def test_entropic_ot_is_pots_for_training_rows_and_for_new_ones(entropic, golden, extension):
     table = stacked(cases.rows(40, 6, 2, seed=3))
-    method = entropic.EntropicOt("Philips", cases.REGULARIZATION, extension).fit(table, Context())
-    assert method.fitted.plans["GE"].regularization == pytest.approx(float(golden["entropic_regularization"]))
+    method = entropic.EntropicOt("Philips", cases.REGULARIZATION, False, extension).fit(table, Context())
+    assert method.fitted["GE"].there.regularization == pytest.approx(float(golden["entropic_regularization"]))
     own = of(method.transform(table), "GE")
     np.testing.assert_allclose(own, golden[f"entropic_{extension}"], rtol=1e-6, atol=1e-6)
     new = make_table(cases.rows(10, 6, 2, seed=4)[0], ["GE"] * 10)
     np.testing.assert_allclose(method.transform(new).values, golden[f"entropic_{extension}_new"], rtol=1e-6, atol=1e-6)
 
 
-def test_for_training_rows_both_extensions_are_the_plan(entropic):
+@pytest.mark.parametrize("debias", [True, False])
+def test_for_training_rows_both_extensions_are_the_same(entropic, debias):
     table = stacked(cases.rows(40, 6, 2, seed=3))
     one, two = (
-        entropic.EntropicOt(regularization=0.5, extension=e).fit(table, Context()).transform(table).values
+        entropic.EntropicOt(regularization=0.5, debias=debias, extension=e)
+        .fit(table, Context())
+        .transform(table)
+        .values
         for e in ("map", "nearest")
     )
     np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9)
@@ -211,10 +215,10 @@ def test_for_training_rows_both_extensions_are_the_plan(entropic):
 def test_the_map_of_a_new_row_is_the_conditional_mean_of_the_plan_by_hand(entropic):
     # One feature, two rows each: by symmetry the potentials are equal, and w_k is a softmax of -(x - y_k)^2 / e.
     table = make_table([[-1.0], [1.0], [9.0], [11.0]], ["A", "A", "B", "B"])
-    method = entropic.EntropicOt("B", regularization=2.0).fit(table, Context())
-    e = method.fitted.plans["A"].regularization * 2  # both have variance 2, so distances are divided by 2
+    method = entropic.EntropicOt("B", regularization=2.0, debias=False).fit(table, Context())
+    e = method.fitted["A"].there.regularization * 2  # both have variance 2, so distances are divided by 2
     new = make_table([[0.0], [0.5]], ["A", "A"])
-    potential = method.fitted.plans["A"].potential
+    potential = method.fitted["A"].there.potential
     raw = np.exp(potential - (np.array([[0.0], [0.5]]) - np.array([9.0, 11.0])) ** 2 / e)
     expected = raw / raw.sum(axis=1, keepdims=True) @ np.array([9.0, 11.0])
     np.testing.assert_allclose(method.transform(new).values[:, 0], expected, rtol=1e-12)
@@ -227,6 +231,34 @@ def test_entropic_ot_brings_every_manufacturer_to_the_same_mean(entropic):
     common = np.mean([of(table, name).mean(axis=0) for name in table.manufacturers], axis=0)
     for name in table.manufacturers:
         np.testing.assert_allclose(of(out, name).mean(axis=0), common, rtol=1e-5, atol=1e-5)
+
+
+def test_debiased_rows_of_equal_samples_stay_where_they_are(entropic):
+    values = cases.rows(30, 8, 1, seed=14)[0]
+    table = stacked([values, values])
+    stays = entropic.EntropicOt().fit(table, Context()).transform(table)
+    np.testing.assert_allclose(stays.values, table.values, atol=1e-6)
+    shrinks = entropic.EntropicOt(debias=False).fit(table, Context()).transform(table)
+    assert (shrinks.values.std(axis=0) < 0.9 * table.values.std(axis=0)).all()
+
+
+def test_with_a_large_regularization_debiasing_leaves_a_shift_of_means(entropic):
+    parts = cases.rows(30, 8, 2, seed=15)
+    table = stacked(parts)
+    out = entropic.EntropicOt("Philips", regularization=1000.0).fit(table, Context()).transform(table)
+    expected = parts[0] - parts[0].mean(axis=0) + parts[1].mean(axis=0)
+    np.testing.assert_allclose(of(out, "GE"), expected, atol=0.02 * parts[0].std())
+
+
+def test_debiased_new_rows_are_the_row_and_the_difference_of_two_maps(entropic):
+    parts = cases.rows(40, 6, 2, seed=3)
+    table = stacked(parts)
+    new = make_table(cases.rows(10, 6, 2, seed=4)[0], ["GE"] * 10)
+    e = 0.5
+    debiased = entropic.EntropicOt("Philips", e).fit(table, Context())
+    there = entropic.EntropicOt("Philips", e, debias=False).fit(table, Context()).transform(new).values
+    back = debiased.fitted["GE"].back.mapped(new.values)
+    np.testing.assert_allclose(debiased.transform(new).values, new.values + there - back, rtol=1e-12)
 
 
 def test_a_large_offset_costs_no_digits(entropic):

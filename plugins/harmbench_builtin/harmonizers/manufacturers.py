@@ -29,6 +29,13 @@ def check_number(method: str, parameter: str, value: object, low: float, high: f
     return float(value)
 
 
+def check_flag(method: str, parameter: str, value: object) -> bool:
+    """The value, or `UsageError` unless it is a bool."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{method}.{parameter} must be true or false, not {value!r}.")
+    return value
+
+
 def check_text(method: str, parameter: str, value: object) -> str:
     """The value, or `UsageError` unless it is text."""
     if not isinstance(value, str):

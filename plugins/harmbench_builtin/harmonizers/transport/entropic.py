@@ -14,6 +14,7 @@ from harmbench.errors import DataError
 from harmbench_builtin.harmonizers.manufacturers import (
     UNSEEN,
     check_choice,
+    check_flag,
     check_number,
     check_text,
     known_groups,
@@ -24,7 +25,7 @@ from harmbench_builtin.harmonizers.transport.coordinates import within_scale
 
 EXTENSIONS = ("map", "nearest")
 _ITERATIONS = 5_000
-_STOP = 1e-9
+_STOP = 1e-8
 _TOLERANCE = 1e-6
 
 
@@ -47,93 +48,116 @@ def unit_of(cost: Floats) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """Of one manufacturer to the target.
+    """Of the rows of one manufacturer to some target rows.
 
     Parameters
     ----------
     potential : float64 (n_target,)
         log v of the plan u_j v_k exp(-cost_jk / regularization).
     regularization : float
-    source, moved : float64 (n_i, p)
-        Its training rows, and where they go; kept for `extension="nearest"` only, else empty.
+    target : float64 (n_target, p)
+        In the features' own units.
+    centre, scale : float64 (p,)
+        What distances are measured from and by. The centre cancels in exact arithmetic; without it the differences of
+        squares would lose their digits in features with a large offset.
     """
 
     potential: Floats
     regularization: float
-    source: Floats
-    moved: Floats
-
-
-@dataclass(frozen=True)
-class Transport:
-    """What `entropic-ot` learns.
-
-    Parameters
-    ----------
-    target : float64 (n_target, p)
-        Rows in the features' own units.
-    centre, scale : float64 (p,)
-        What distances are measured from and by. The centre cancels in exact arithmetic; without it the differences of
-        squares would lose their digits in features with a large offset.
-    plans : mapping of manufacturer to Plan
-    """
-
     target: Floats
     centre: Floats
     scale: Floats
-    plans: dict[str, Plan]
 
-    def cost(self, rows: Floats, others: Floats) -> Floats:
-        """Squared distances of standardized rows."""
-        return squared_distances((rows - self.centre) / self.scale, (others - self.centre) / self.scale)
-
-    def mapped(self, plan: Plan, rows: Floats) -> Floats:
+    def mapped(self, rows: Floats) -> Floats:
         """Each row as the mean of the target rows, weighted by the plan's conditional density at the row."""
-        weights = softmax(plan.potential - self.cost(rows, self.target) / plan.regularization, axis=1)
-        return np.asarray(weights @ self.target)
+        cost = squared_distances((rows - self.centre) / self.scale, (self.target - self.centre) / self.scale)
+        return np.asarray(softmax(self.potential - cost / self.regularization, axis=1) @ self.target)
 
 
-class EntropicOt(TableMethod[Transport]):
+@dataclass(frozen=True)
+class Way:
+    """How the rows of one manufacturer move.
+
+    Parameters
+    ----------
+    there : Plan
+        To the common target.
+    back : Plan or None
+        To its own training rows; None without `debias`.
+    source, shift : float64 (n, p)
+        Training rows and by how much each moves, for `extension="nearest"`; else empty.
+    """
+
+    there: Plan
+    back: Plan | None
+    source: Floats
+    shift: Floats
+
+    def mapped(self, rows: Floats) -> Floats:
+        """Rows after the move, by the plans' conditional densities."""
+        moved = self.there.mapped(rows)
+        return moved if self.back is None else rows + (moved - self.back.mapped(rows))
+
+    def by_neighbour(self, rows: Floats) -> Floats:
+        """Rows moved as the nearest training row moves."""
+        centre, scale = self.there.centre, self.there.scale
+        near = squared_distances((rows - centre) / scale, (self.source - centre) / scale).argmin(axis=1)
+        return np.asarray(rows + self.shift[near])
+
+
+class EntropicOt(TableMethod[dict[str, Way | None]]):
     """Optimal transport of a manufacturer's training rows to the target's, smoothed by entropy.
 
-    Rows become the mean of target rows, weighted by the plan (barycentric projection). Distances are Euclidean, in
-    units of the within-manufacturer standard deviation of each feature. The target is the training rows of the
-    reference, or all training rows with every manufacturer weighing the same.
+    The plan takes a row x to the mean T(x) of target rows, weighted by the plan (barycentric projection). Distances
+    are Euclidean, in units of the within-manufacturer standard deviation of each feature. The target is the training
+    rows of the reference, or all training rows with every manufacturer weighing the same.
 
     Parameters
     ----------
     reference : str, default ""
         Manufacturer to which the others are brought; its own rows stay as they are.
-    regularization : float, default 0.1
+    regularization : float, default 1.0
         Weight of the entropy in units of what the cost varies by (see `unit_of`), so that it means the same for 10 and
-        for 4000 features. 0.001 to 1000. The larger, the more all rows become the mean of the target.
+        for 4000 features. 0.001 to 1000. The larger, the smoother the map; well below 1 each row goes its own way, to
+        the few target rows that chance has put near it.
+    debias : bool, default True
+        A mean of rows varies less than rows do: T alone shrinks variance, and with many features most of what a row
+        says of its patient is gone. True: the result is x + T(x) - T_0(x), T_0 the same map from the manufacturer to
+        its own training rows, which shrinks alike. Rows of equal distributions then hardly move, and with a large
+        regularization only means do. False: the result is T(x).
     extension : {"map", "nearest"}, default "map"
         Rows that the fit has not seen: `map` evaluates the plan's conditional density at them, which for training rows
-        is the plan itself; `nearest` moves them as the nearest training row of their manufacturer moves. These are
-        `out_of_sample_map="continuous"` and `"ferradans"` of POT's SinkhornTransport.
+        is the plan itself; `nearest` moves them as the nearest training row of their manufacturer moves. Without
+        `debias` these are `out_of_sample_map="continuous"` and `"ferradans"` of POT's SinkhornTransport.
     unseen : {"error", "pooled"}, default "error"
         A row of a manufacturer that the fit has not seen raises `UnseenManufacturer`, or is returned as it is.
 
     Notes
     -----
-    A mean of rows varies less than rows do: every plan that is not one-to-one shrinks variance, the more the larger the
-    regularization and the more features there are. Watch the integrity metrics. Needs two manufacturers, and two
-    training rows of each. Time and memory grow with the square of the number of training rows.
+    Needs two manufacturers, and two training rows of each. Time and memory grow with the square of the number of
+    training rows.
 
     References
     ----------
     Cuturi (2013), arXiv:1306.0895; Courty, Flamary, Tuia, Rakotomamonjy (2017), doi:10.1109/TPAMI.2016.2615921;
-    extension `map`: Pooladian, Niles-Weed (2021), arXiv:2109.12004; POT: Flamary et al. (2021), JMLR 22(78).
+    extension `map`: Pooladian, Niles-Weed (2021), arXiv:2109.12004; debiased map: Pooladian, Cuturi, Niles-Weed (2022),
+    arXiv:2202.08919; POT: Flamary et al. (2021), JMLR 22(78).
     """
 
     name = "entropic-ot"
 
     def __init__(
-        self, reference: str = "", regularization: float = 0.1, extension: str = "map", unseen: str = "error"
+        self,
+        reference: str = "",
+        regularization: float = 1.0,
+        debias: bool = True,
+        extension: str = "map",
+        unseen: str = "error",
     ) -> None:
         super().__init__()
         self.reference = check_text(self.name, "reference", reference)
         self.regularization = check_number(self.name, "regularization", regularization, 0.001, 1000)
+        self.debias = check_flag(self.name, "debias", debias)
         self.extension = check_choice(self.name, "extension", extension, EXTENSIONS)
         self.unseen = check_choice(self.name, "unseen", unseen, UNSEEN)
 
@@ -142,8 +166,8 @@ class EntropicOt(TableMethod[Transport]):
         """With these parameters."""
         return self.unseen != "error"
 
-    def learn(self, table: FeatureTable, context: Context) -> Transport:
-        """Solve for each manufacturer's plan.
+    def learn(self, table: FeatureTable, context: Context) -> dict[str, Way | None]:
+        """Solve for each manufacturer's plans; the reference has none.
 
         Raises
         ------
@@ -158,48 +182,53 @@ class EntropicOt(TableMethod[Transport]):
         else:
             rows = np.concatenate(list(groups.values()))
             weights = np.concatenate([np.full(len(g), 1 / (len(groups) * len(g))) for g in groups.values()])
-        target = table.values[rows]
-        found = Transport(target, target.mean(axis=0), scale, {})
+        target, centre = table.values[rows], table.values[rows].mean(axis=0)
+        found: dict[str, Way | None] = {}
         for name, own in groups.items():
-            if name != self.reference:
-                found.plans[name] = self._plan(table.values[own], found, weights, name)
+            if name == self.reference:
+                found[name] = None
+                continue
+            source = table.values[own]
+            standard = (source - centre) / scale
+            cost = squared_distances(standard, (target - centre) / scale)
+            regularization = self.regularization * unit_of(cost)
+            potential = _potential(cost, weights, regularization, name)
+            there = Plan(potential, regularization, target, centre, scale)
+            back: Plan | None = None
+            if self.debias:
+                even = np.full(len(own), 1 / len(own))
+                potential = _potential(squared_distances(standard, standard), even, regularization, name)
+                back = Plan(potential, regularization, source, centre, scale)
+            way = Way(there, back, source[:0], source[:0])
+            found[name] = way if self.extension == "map" else Way(there, back, source, way.mapped(source) - source)
         return found
 
-    def _plan(self, source: Floats, transport: Transport, weights: Floats, name: str) -> Plan:
-        cost = transport.cost(source, transport.target)
-        regularization = self.regularization * unit_of(cost)
-        with np.errstate(over="ignore"):  # POT also reports exp of the potentials, which may overflow; it is not used
-            _, log = sinkhorn_log(
-                np.full(len(source), 1 / len(source)),
-                weights,
-                cost,
-                regularization,
-                numItermax=_ITERATIONS,
-                stopThr=_STOP,
-                log=True,
-                warn=False,
-            )
-        if not log["err"][-1] <= _TOLERANCE:
-            raise DataError(
-                f"entropic-ot: the plan of manufacturer '{name}' misses its weights by {log['err'][-1]:.1e} after "
-                f"{_ITERATIONS} iterations.",
-                remedy="Raise entropic-ot.regularization.",
-            )
-        plan = Plan(np.asarray(log["log_v"]), regularization, source[:0], source[:0])
-        if self.extension == "map":
-            return plan
-        return Plan(plan.potential, regularization, source, transport.mapped(plan, source))
-
-    def apply(self, state: Transport, table: FeatureTable) -> Floats:
+    def apply(self, state: dict[str, Way | None], table: FeatureTable) -> Floats:
         out = table.values.copy()
-        known = tuple(sorted({*state.plans, *([self.reference] if self.reference else [])}))
-        for name, rows in known_groups(table, known, self.name, self.unseen):
-            if name is None or name == self.reference:
-                continue
-            plan = state.plans[name]
-            if self.extension == "map":
-                out[rows] = state.mapped(plan, table.values[rows])
-            else:
-                near = state.cost(table.values[rows], plan.source).argmin(axis=1)
-                out[rows] += plan.moved[near] - plan.source[near]
+        for name, rows in known_groups(table, tuple(state), self.name, self.unseen):
+            way = None if name is None else state[name]
+            if way is not None:
+                out[rows] = (way.mapped if self.extension == "map" else way.by_neighbour)(table.values[rows])
         return out
+
+
+def _potential(cost: Floats, weights: Floats, regularization: float, name: str) -> Floats:
+    """log v of the plan from evenly weighted rows to weighted target rows."""
+    with np.errstate(over="ignore"):  # POT also reports exp of the potentials, which may overflow; it is not used
+        _, log = sinkhorn_log(
+            np.full(len(cost), 1 / len(cost)),
+            weights,
+            cost,
+            regularization,
+            numItermax=_ITERATIONS,
+            stopThr=_STOP,
+            log=True,
+            warn=False,
+        )
+    if not log["err"][-1] <= _TOLERANCE:
+        raise DataError(
+            f"entropic-ot: the plan of manufacturer '{name}' misses its weights by {log['err'][-1]:.1e} after "
+            f"{_ITERATIONS} iterations.",
+            remedy="Raise entropic-ot.regularization.",
+        )
+    return np.asarray(log["log_v"])

@@ -35,7 +35,7 @@ TRANSPORT = (
         summary="Entropy-regularized optimal transport of rows, by POT",
         reference="10.1109/TPAMI.2016.2615921",
         uses_manufacturer="fit+transform",
-        params={"reference": "", "regularization": 0.1, "extension": "map", "unseen": "error"},
+        params={"reference": "", "regularization": 1.0, "debias": True, "extension": "map", "unseen": "error"},
         requires=("ot (pip install 'harmbench[transport]')",),
     ),
     HarmonizerSpec(
