@@ -9,7 +9,7 @@ import pytest
 
 from harmbench.components import Context
 from harmbench.data import FeatureTable
-from harmbench.errors import DataError
+from harmbench.errors import DataError, NotApplicable
 from harmbench_builtin.harmonizers.combat.design import learn_codes
 from harmbench_builtin.harmonizers.combat.gam import CombatGam
 from harmbench_builtin.harmonizers.combat.harmonizer import Combat
@@ -111,8 +111,17 @@ def test_knots_and_centres_come_of_the_training_rows_alone(table: FeatureTable) 
 
 
 def test_a_number_with_few_values_has_no_curve_and_repeated_values_need_fewer_knots(table: FeatureTable) -> None:
-    with pytest.raises(DataError, match=r"'age' has 4 distinct values.*linear covariate"):
-        learn_smooth("age", np.array([1.0, 2, 3, 4] * 20), 10)
+    four = np.array([1.0, 2, 3, 4] * 20)
+    with pytest.raises(NotApplicable, match=r"'age' has 4 distinct values.*linear covariate"):
+        learn_smooth("age", four, 10)
+    rows = table.rows(slice(0, 80))
+    grades = make_table(rows.values, rows.manufacturer, covariates={"grade": four, "age": rows.covariates["age"]})
+    assert {name.split(".")[0] for name in CombatGam().fit(grades, Context()).fitted.covariates} == {"smooth(age)"}
+    only_grades = make_table(rows.values, rows.manufacturer, covariates={"grade": four})
+    with pytest.raises(
+        NotApplicable, match=r"at least 5 distinct values; these data have none \(numbers here: grade\)"
+    ):
+        CombatGam().fit(only_grades, Context())
     code = learn_smooth("age", np.arange(90) % 6 * 1.0, 10)
     columns = code.expand(np.arange(90) % 6 * 1.0)
     assert np.linalg.matrix_rank(columns) == len(code.columns) <= 5

@@ -14,7 +14,7 @@ from harmbench_builtin.harmonizers.combat.design import Code, learn_codes
 from harmbench_builtin.harmonizers.combat.harmonizer import Combat
 from harmbench_builtin.harmonizers.combat.least_squares import statistics
 from harmbench_builtin.harmonizers.combat.model import check_number, check_texts, is_text, learn, select
-from harmbench_builtin.harmonizers.combat.splines import DEGREE, Smooth, learn_smooth, smooth_effects
+from harmbench_builtin.harmonizers.combat.splines import DEGREE, LEAST_VALUES, Smooth, learn_smooth, smooth_effects
 
 
 class CombatGam(Combat):
@@ -23,7 +23,8 @@ class CombatGam(Combat):
     Parameters
     ----------
     smooth : str, default "all"
-        Covariates with a smooth effect, which is kept: "all" (every continuous one), or names separated by commas.
+        Covariates with a smooth effect, which is kept: "all" (every number with at least five distinct values in the
+        training rows), or names separated by commas.
     df : int, default 10
         B-splines for each, knots at quantiles of the training rows.
     penalty : str, default "gcv"
@@ -69,18 +70,23 @@ class CombatGam(Combat):
         Raises
         ------
         NotApplicable
-            There is no continuous covariate.
+            There is no number with at least five distinct values, or a chosen one has fewer.
         UsageError
             A smooth covariate is a category.
         DataError
-            A smooth covariate with fewer than five distinct values; fewer rows than columns.
+            A value is missing; fewer rows than columns.
         """
         self._model = None
         numbers = {name: column for name, column in table.covariates.items() if not is_text(column)}
         everything = self.smooth.strip() == "all"
-        curves = select(self.name, "smooth", self.smooth, numbers if everything else table.covariates)
+        many = {name: column for name, column in numbers.items() if len(np.unique(column)) >= LEAST_VALUES}
+        curves = select(self.name, "smooth", self.smooth, many if everything else table.covariates)
         if not curves:
-            raise NotApplicable("combat-gam needs a continuous covariate (such as age), and these data have none")
+            there = f" (numbers here: {', '.join(sorted(numbers))})" if numbers else ""
+            raise NotApplicable(
+                f"combat-gam needs a continuous covariate, such as age, with at least {LEAST_VALUES} distinct values; "
+                f"these data have none{there}"
+            )
         wrong = [name for name in curves if name not in numbers]
         if wrong:
             raise UsageError(f"combat-gam.smooth: covariate '{wrong[0]}' is a category; only a number has a curve.")

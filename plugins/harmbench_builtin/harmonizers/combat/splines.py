@@ -9,11 +9,13 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import BSpline
 
-from harmbench.errors import DataError
+from harmbench.errors import DataError, NotApplicable
 from harmbench_builtin.harmonizers.combat.design import Floats, factorise
 from harmbench_builtin.harmonizers.combat.least_squares import Solve
 
 DEGREE = 3
+LEAST_VALUES = DEGREE + 2
+"""A covariate with fewer distinct values has no curve."""
 _GRID = np.logspace(8, -8, 65)
 """Penalties that generalised cross-validation tries, relative to the size of the design; the smoothest first."""
 
@@ -86,14 +88,14 @@ def learn_smooth(name: str, values: Floats, df: int) -> Smooth:
 
     Raises
     ------
-    DataError
-        Fewer than five distinct values: there is no curve to learn.
+    NotApplicable
+        Fewer than `LEAST_VALUES` distinct values: there is no curve to learn.
     """
     distinct = np.unique(values)
-    if len(distinct) < DEGREE + 2:
-        raise DataError(
-            f"covariate '{name}' has {len(distinct)} distinct values in the training rows, too few for a curve.",
-            remedy="Use it as a linear covariate (covariates=...) instead of a smooth one.",
+    if len(distinct) < LEAST_VALUES:
+        raise NotApplicable(
+            f"covariate '{name}' has {len(distinct)} distinct values in the training rows, too few for a curve; it can "
+            "be a linear covariate (covariates=...) instead"
         )
     inner = np.unique(np.quantile(values, np.linspace(0, 1, df - DEGREE + 1)[1:-1]))
     inner = inner[(inner > distinct[0]) & (inner < distinct[-1])][: len(distinct) - DEGREE - 1]
