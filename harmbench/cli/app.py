@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from harmbench import __version__
-from harmbench.cli import cache, check, data, doctor, info, leaderboard, listing, run
+from harmbench.cli import cache, check, data, doctor, info, leaderboard, listing, new, run
 
-VERBS = ("run", "list", "info", "check", "doctor", "data", "leaderboard", "cache")
+VERBS = ("run", "list", "info", "check", "new", "doctor", "data", "leaderboard", "cache")
 
 
 def _version(wanted: bool) -> None:
@@ -45,6 +45,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.command("list")(listing.list_)
     app.command("info")(info.info)
     app.command("check")(check.check)
+    app.command("new")(new.new)
     app.command("doctor")(doctor.doctor)
     app.add_typer(data.app, name="data")
     app.add_typer(leaderboard.app, name="leaderboard")

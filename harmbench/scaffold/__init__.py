@@ -1,0 +1,1 @@
+"""What `harmbench new` writes."""
