@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define DIVERGENCE_LANES 16
-#define DIVERGENCE_CHUNK 8 /* rows between two looks at whether an edge is passed */
+#define DIVERGENCE_CHUNK 16 /* rows between two looks at whether an edge is passed */
 
 typedef struct {
     /* Features: rows of each one in the order of its values, padded to a multiple of DIVERGENCE_CHUNK with `rows`. */

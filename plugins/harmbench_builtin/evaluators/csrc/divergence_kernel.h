@@ -81,25 +81,31 @@ static inline doubles split(doubles x, doubles *e) {
     return (doubles)(bits - ((biased - 1024) << 52));
 }
 
-/* 2 / ln 2 atanh(s), |s| <= 0.172: log2(m) for s = (m - 1) / (m + 1). */
-static inline doubles series(doubles s) {
-    doubles z = s * s;
-    doubles sum = z * (1.0 / 17.0) + 1.0 / 15.0;
-    sum = sum * z + 1.0 / 13.0;
-    sum = sum * z + 1.0 / 11.0;
-    sum = sum * z + 1.0 / 9.0;
-    sum = sum * z + 1.0 / 7.0;
-    sum = sum * z + 1.0 / 5.0;
-    sum = sum * z + 1.0 / 3.0;
-    sum = sum * z + 1.0;
-    return sum * s * 2.885390081777926814720;
-}
+#define LOGS (2 * PARTS)
 
-/* p log2(a) + q log2(b), with one division for both logarithms. */
-static inline doubles weighted_logs(doubles p, doubles a, doubles q, doubles b) {
-    doubles ea, eb, ma = split(a, &ea), mb = split(b, &eb);
-    doubles above_a = ma + 1.0, above_b = mb + 1.0, per = 1.0 / (above_a * above_b);
-    return p * (ea + series((ma - 1.0) * above_b * per)) + q * (eb + series((mb - 1.0) * above_a * per));
+/* x[i] = p[i] log2(a[i]) + q[i] log2(b[i]), a and b in (0, 2^1000). One division serves both logarithms, and all of them
+   go side by side: one alone would mostly wait for its own last result. */
+static inline void weighted_logs(const doubles *p, const doubles *a, const doubles *q, const doubles *b, doubles *x) {
+    static const double term[] = {1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0};
+    doubles e[LOGS], m[LOGS], s[LOGS], z[LOGS], sum[LOGS];
+    for (int i = 0; i < PARTS; i++) {
+        m[i] = split(a[i], &e[i]);
+        m[PARTS + i] = split(b[i], &e[PARTS + i]);
+    }
+    for (int i = 0; i < PARTS; i++) {
+        doubles above_a = m[i] + 1.0, above_b = m[PARTS + i] + 1.0, per = 1.0 / (above_a * above_b);
+        s[i] = (m[i] - 1.0) * above_b * per;
+        s[PARTS + i] = (m[PARTS + i] - 1.0) * above_a * per;
+    }
+    /* log2(m) = 2 / ln 2 atanh(s), s = (m - 1) / (m + 1), |s| <= 0.172: nine terms */
+    for (int i = 0; i < LOGS; i++) {
+        z[i] = s[i] * s[i];
+        sum[i] = z[i] * (1.0 / 17.0) + term[0];
+    }
+    for (int k = 1; k < 8; k++)
+        for (int i = 0; i < LOGS; i++) sum[i] = sum[i] * z[i] + term[k];
+    for (int i = 0; i < LOGS; i++) sum[i] = e[i] + sum[i] * s[i] * 2.885390081777926814720;
+    for (int i = 0; i < PARTS; i++) x[i] = p[i] * sum[i] + q[i] * sum[PARTS + i];
 }
 
 /* x >= 0, rounded once: the high half as a multiple of 2^32 and the low one are exact doubles. */
@@ -251,28 +257,41 @@ static inline __attribute__((always_inline)) void find_edges(const lanes *l, con
 /* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
 static inline void sum_up(const lanes *l, const ints *at, int bins, double *divergence, double *effective) {
     const int64_t low = (1LL << l->own_bits) - 1;
-    for (int part = 0; part < PARTS; part++) {
-        ints last_mass = all(0), last_own = all(0), used = all(0);
-        doubles d = {0};
-        for (int k = 0; k < bins; k++) {
-            ints here = k < bins - 1 ? at[k * PARTS + part] : l->total[part];
+    ints last_mass[PARTS], last_own[PARTS], used[PARTS];
+    doubles d[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        last_mass[i] = last_own[i] = used[i] = all(0);
+        d[i] = all_doubles(0.0);
+    }
+    for (int k = 0; k < bins; k++) {
+        doubles p[PARTS], q[PARTS], a[PARTS], b[PARTS], x[PARTS];
+        ints holds[PARTS];
+        for (int i = 0; i < PARTS; i++) {
+            ints here = k < bins - 1 ? at[k * PARTS + i] : l->total[i];
             ints mass = (ints)((unsigneds)here >> l->own_bits), own = here & low;
-            doubles m = to_doubles(mass - last_mass) * l->per_mass[part];
-            doubles p = to_doubles(own - last_own) * l->per_own[part];
-            doubles q = 2.0 * m - p;
-            q = keep(q, q > NOTHING);
-            ints holds = m > NOTHING;
-            doubles per = 1.0 / (m + keep(all_doubles(1.0), ~holds));
-            d += keep(weighted_logs(p, p * per + 1e-300, q, q * per + 1e-300), holds);
-            used -= holds;
-            last_mass = mass;
-            last_own = own;
+            doubles m = to_doubles(mass - last_mass[i]) * l->per_mass[i];
+            p[i] = to_doubles(own - last_own[i]) * l->per_own[i];
+            q[i] = 2.0 * m - p[i];
+            q[i] = keep(q[i], q[i] > NOTHING);
+            holds[i] = m > NOTHING;
+            doubles per = 1.0 / (m + keep(all_doubles(1.0), ~holds[i]));
+            a[i] = p[i] * per + 1e-300;
+            b[i] = q[i] * per + 1e-300;
+            last_mass[i] = mass;
+            last_own[i] = own;
         }
-        d = keep(d * 0.5, (d > ROUNDING) | (d < -ROUNDING));
-        d = (doubles)((ints)d | ~l->present[part]); /* all bits set is a NaN */
-        doubles count = to_doubles(used);
-        memcpy(divergence + part * WIDTH, &d, sizeof d);
-        memcpy(effective + part * WIDTH, &count, sizeof count);
+        weighted_logs(p, a, q, b, x);
+        for (int i = 0; i < PARTS; i++) {
+            d[i] += keep(x[i], holds[i]);
+            used[i] -= holds[i];
+        }
+    }
+    for (int i = 0; i < PARTS; i++) {
+        d[i] = keep(d[i] * 0.5, (d[i] > ROUNDING) | (d[i] < -ROUNDING));
+        d[i] = (doubles)((ints)d[i] | ~l->present[i]); /* all bits set is a NaN */
+        doubles count = to_doubles(used[i]);
+        memcpy(divergence + i * WIDTH, &d[i], sizeof d[i]);
+        memcpy(effective + i * WIDTH, &count, sizeof count);
     }
 }
 
