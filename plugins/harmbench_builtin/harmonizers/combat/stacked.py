@@ -1,9 +1,9 @@
 """`stacked-combat`: the label's effect is kept without ever asking a row to transform for its label.
 
-After Nieto et al. (arXiv:2410.19643), from public descriptions of the method, not from its code.
-ComBat with the label in its design needs the label of every row. Instead each row is harmonized once for every class that it could have; a predictor, trained on rows
-harmonized with their true labels, scores each version; a second model, trained on such scores of rows held out in
-inner folds, turns them into the probability of the class; and the row is harmonized with that.
+After Nieto et al. (arXiv:2410.19643), from public descriptions of the method, not from its code. ComBat with the label
+in its design needs the label of every row. Instead each row is harmonized once for every class that it could have; a
+predictor, trained on rows harmonized with their true labels, scores each version; a second model, trained on such
+scores of rows held out in inner folds, turns them into the probability of the class; and the row is harmonized with it.
 """
 
 from __future__ import annotations
