@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harmbench.data import Features, FeatureTable, FilteredImage, Image, ImageSet, Sample
     from harmbench.errors import DataError, HarmbenchError, NotApplicable, UnseenManufacturer
     from harmbench.hookspecs import hookimpl
-    from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
+    from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue, StoredCell
     from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec, MetricSpec
 
 __version__ = "0.1.0"
@@ -41,6 +41,7 @@ __all__ = [
     "NotApplicable",
     "Overlap",
     "Sample",
+    "StoredCell",
     "UnseenManufacturer",
     "__version__",
     "hookimpl",

@@ -171,3 +171,21 @@ class Evaluation:
 
     metrics: tuple[MetricValue, ...]
     tables: Mapping[str, Mapping[str, Sequence[Any] | npt.NDArray[Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """What a run folder keeps of a cell, for figures to be rebuilt from without running a method again.
+
+    Parameters
+    ----------
+    result : CellResult
+        `raw` and `scored` as they were (ids hashed), and the cross-validation folds with their `test` and `paired`
+        tables. Training rows are not kept: `train` has the columns of `test` and no rows. Folds that leave a
+        manufacturer out are not kept either, nor times.
+    tables : mapping of name to columns
+        The tables that the evaluators gave (see `Evaluation.tables`).
+    """
+
+    result: CellResult
+    tables: Mapping[str, Mapping[str, npt.NDArray[Any]]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -145,7 +146,19 @@ def _require_two_classes(samples: Sequence[Sample], fold: Fold) -> None:
         )
 
 
-def split_digest(samples: Sequence[Sample], folds: Sequence[Fold]) -> str:
-    """A hash of who is held out when; figures of different digests are not comparable."""
-    content = [[fold.name, sorted(samples[int(i)].id for i in fold.test)] for fold in folds]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+def held_out_digest(columns: Mapping[str, Any]) -> str:
+    """A hash of who is held out when; figures of different digests are not comparable.
+
+    Samples count by their place in the sorted ids, so that ids may be replaced by others of the same order.
+
+    Parameters
+    ----------
+    columns : mapping of column to sequence
+        `repeat`, `fold` and `sample`, one row per held-out sample.
+    """
+    place = {name: i for i, name in enumerate(sorted({str(s) for s in columns["sample"]}))}
+    content: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for repeat, fold, sample in zip(columns["repeat"], columns["fold"], columns["sample"], strict=True):
+        content[int(repeat), str(fold)].append(place[str(sample)])
+    text = json.dumps([[*fold, sorted(content[fold])] for fold in sorted(content)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from harmbench.leaderboard import pretraining
 from harmbench.leaderboard.model import Board, Definition, Figure, Row, Section
 from harmbench.results import MetricValue
 from harmbench.run.provenance import now
-from harmbench.run.store import SCHEMA, RunFolder, comparable
+from harmbench.run.store import RunFolder, comparable
 from harmbench.stats.bootstrap import interval
 from harmbench.stats.ranking import Contender, Standing, gate_then_goal
 
@@ -49,10 +49,6 @@ def build(folders: Sequence[Path], methods: Sequence[str] = (), keys: Sequence[s
     runs = [RunFolder(Path(folder)) for folder in folders]
     plans = [run.plan for run in runs]
     for run, plan in zip(runs, plans, strict=True):
-        if plan.get("schema", 0) > SCHEMA:
-            raise UsageError(
-                f"{run.path} was written by a newer harmbench (schema {plan['schema']}); update harmbench."
-            )
         one, other = comparable(plan), comparable(plans[0])
         different = [k for k in sorted(one.keys() | other.keys()) if k != "harmbench" and one.get(k) != other.get(k)]
         if different:

@@ -17,18 +17,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harmbench.components import Context, EvaluationContext
+from harmbench.components import Context
 from harmbench.data import FeatureTable, concatenate, union
 from harmbench.errors import HarmbenchError, NotApplicable, PluginError
 from harmbench.methods import Component
 from harmbench.plugins import load_files
-from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
+from harmbench.results import CellResult, FoldResult, MetricValue
 from harmbench.run.audit import audit
+from harmbench.run.evaluation import evaluate
 from harmbench.run.feature_stage import harmonize
+from harmbench.run.ids import Pseudonyms
 from harmbench.run.plan import Cell
 from harmbench.seeding import seed as seed_of
 from harmbench.splits import Fold
-from harmbench.stats.bootstrap import patient_resamples
 
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "not_applicable", "skipped", "not_installed"]
 
@@ -77,7 +78,7 @@ class FoldTables:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a worker needs to execute a cell."""
+    """Everything a worker needs to execute a cell (`id_key`: what ids are hashed with before anybody scores them)."""
 
     cell: Cell
     evaluators: tuple[Component, ...]
@@ -88,6 +89,7 @@ class Job:
     replicates: int
     permutations: int
     extract_seconds: float
+    id_key: str = ""
     timeout: float = 0.0
     files: tuple[str, ...] = ()
 
@@ -114,7 +116,11 @@ class Outcome:
     seconds : float
         Wall time of the cell.
     scored : FeatureTable or None
-        Out-of-fold harmonized features.
+        Out-of-fold harmonized features. From here on ids are hashed.
+    raw : FeatureTable or None
+        The same rows before the feature stages.
+    paired : mapping of fold name to FeatureTable
+        Harmonized images that only serve paired agreement.
     """
 
     key: str
@@ -129,6 +135,8 @@ class Outcome:
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     scored: FeatureTable | None = None
+    raw: FeatureTable | None = None
+    paired: Mapping[str, FeatureTable] = field(default_factory=dict)
 
 
 def forget_peak_memory() -> None:
@@ -244,22 +252,34 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
             raw.append(tables.test)
             if not findings:
                 findings = audit(method.features, tables.train, tables.test, in_fold).as_dict()
+    hidden = Pseudonyms(job.id_key)
+    scored = union([r.test for r in results if r.protocol == "cross-validation"], _features_of(raw, results))
     result = CellResult(
         method=method.name,
         classes=job.classes,
-        raw=in_order(concatenate(raw), job.scored_order),
-        scored=in_order(
-            union([r.test for r in results if r.protocol == "cross-validation"], _features_of(raw, results)),
-            job.scored_order,
-        ),
-        folds=tuple(results),
+        raw=hidden.table(in_order(concatenate(raw), job.scored_order)),
+        scored=hidden.table(in_order(scored, job.scored_order)),
+        folds=tuple(_hide(fold, hidden) for fold in results),
         not_applicable=reasons,
         seconds={"extract": job.extract_seconds, "fit": fit, "transform": transform},
         peak_memory_mb=peak_memory_mb(),
     )
-    metrics, kept = evaluate(job, result)
-    kept |= {name: _long(parts) for name, parts in reports.items()}
-    return replace(outcome, metrics=metrics, tables=kept, audit=findings, not_applicable=reasons, scored=result.scored)
+    metrics, kept = evaluate(job.evaluators, result, job.seed, job.cell.repeat, job.replicates, job.permutations)
+    kept |= {name: hidden.columns(_long(parts)) for name, parts in reports.items()}
+    return replace(
+        outcome, metrics=metrics, tables=kept, audit=findings, not_applicable=reasons, scored=result.scored,
+        raw=result.raw, paired=_paired(result),
+    )  # fmt: skip
+
+
+def _hide(fold: FoldResult, hidden: Pseudonyms) -> FoldResult:
+    paired = None if fold.paired is None else hidden.table(fold.paired)
+    return replace(fold, train=hidden.table(fold.train), test=hidden.table(fold.test), paired=paired)
+
+
+def _paired(result: CellResult) -> Mapping[str, FeatureTable]:
+    """What only serves paired agreement, by cross-validation fold."""
+    return {fold.name: fold.paired for fold in result.of("cross-validation") if fold.paired is not None}
 
 
 def _features_of(raw: Sequence[FeatureTable], results: Sequence[FoldResult]) -> tuple[str, ...]:
@@ -290,34 +310,3 @@ def in_order(table: FeatureTable, samples: tuple[str, ...]) -> FeatureTable:
     """The table's rows in the order of the data set."""
     position = {sample: i for i, sample in enumerate(table.samples.tolist())}
     return table.rows(np.array([position[sample] for sample in samples if sample in position]))
-
-
-def evaluate(job: Job, result: CellResult) -> tuple[tuple[MetricValue, ...], dict[str, Mapping[str, Any]]]:
-    """All evaluators of a cell, in the benchmark's order; later ones see the tables of earlier ones."""
-    scored = result.scored
-    assert scored.label is not None  # the runner gave labels back
-    resamples = patient_resamples(
-        scored.patient,
-        scored.manufacturer,
-        scored.label,
-        job.replicates,
-        seed_of(job.seed, resamples="patients"),  # the same in every repeat, so that repeats average replicate-wise
-    )
-    metrics: list[MetricValue] = []
-    tables: dict[str, Mapping[str, Any]] = {}
-    for evaluator in job.evaluators:
-        spec = evaluator.spec
-        context = EvaluationContext(
-            seed=seed_of(job.seed, evaluator=spec.name, repeat=job.cell.repeat),
-            resamples=resamples,
-            permutations=job.permutations,
-            earlier=tables,
-        )
-        evaluation: Evaluation = evaluator.build().evaluate(result, context)
-        declared = {metric.name for metric in spec.metrics}
-        for value in evaluation.metrics:
-            if value.metric not in declared:
-                raise PluginError(f"evaluator '{spec.name}' gave the undeclared metric '{value.metric}'.")
-        metrics += evaluation.metrics
-        tables |= evaluation.tables
-    return tuple(metrics), tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harmbench import __version__
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
 from harmbench.design import check_design, confounded
@@ -19,6 +21,7 @@ from harmbench.errors import DataError, NotApplicable, UsageError
 from harmbench.methods import Component, Method
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
+from harmbench.run import documents
 from harmbench.run.cache import Cache
 from harmbench.run.execute import FoldTables, Job, Outcome, failure
 from harmbench.run.images import Extracted, extract, feature_table
@@ -27,8 +30,10 @@ from harmbench.run.plan import Plan
 from harmbench.run.pretraining import PretrainingCheck
 from harmbench.run.provenance import environment, now
 from harmbench.run.schedule import run_jobs
-from harmbench.run.store import SCHEMA, RunFolder
-from harmbench.splits import Fold, make_folds, split_digest
+from harmbench.run.store import RunFolder, split_digest
+from harmbench.run.upgrade import SCHEMA
+from harmbench.specs import MetricSpec
+from harmbench.splits import Fold, make_folds
 
 
 @dataclass(frozen=True)
@@ -149,20 +154,21 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     folder = RunFolder(options.out or Path("runs") / folder_name)
     record_of_plan = {
         "schema": SCHEMA,
+        "harmbench": __version__,
+        "rebuildable": True,
         **identity,
         "title": plan.benchmark.title,
         "ranking": plan.benchmark.ranking.model_dump(),
         "data": _describe(images, revision, notes, plan),
-        "split_digest": digest([split_digest(scored.samples, f) for f in folds.values()], 16),
-        "metrics": [
-            {"evaluator": e.spec.name, **dataclasses.asdict(m)} for e in plan.evaluators for m in e.spec.metrics
-        ],
+        "split_digest": split_digest(images, folds, revision),
+        "metrics": [_metric(e.spec.name, m) for e in plan.evaluators for m in e.spec.metrics],
     }
-    # Through JSON, so that what is compared on a second run is what was written on the first.
-    folder.open(json.loads(json.dumps(record_of_plan)), environment(registry, options.arguments))
+    # Through its model, so that what is compared on a second run is what was written on the first.
+    written = documents.Plan.model_validate_json(json.dumps(record_of_plan)).model_dump(mode="json", by_alias=True)
+    folder.open(written, environment(registry, options.arguments))
     summary = Summary(folder.path)
     try:
-        folder.write_splits(scored.samples, folds, revision)
+        folder.write_data(images, folds, revision)
         _run_cells(plan, registry, options, images, folds, folder, summary, revision)
     except KeyboardInterrupt:
         summary.interrupted = True
@@ -173,6 +179,11 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     for _ in registry.manager.call("on_run_finished", summary={"folder": str(folder.path), "records": summary.records}):
         pass
     return summary
+
+
+def _metric(evaluator: str, metric: MetricSpec) -> dict[str, Any]:
+    bounds = [b if math.isfinite(b) else None for b in metric.bounds]  # JSON knows no infinity
+    return {"evaluator": evaluator, **dataclasses.asdict(metric), "bounds": bounds}
 
 
 def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan) -> dict[str, Any]:
@@ -206,6 +217,7 @@ def _facts(
             "version": s.spec.version,
             "stage": s.spec.stage,
             "params": s.key()["params"],
+            "code": s.key()["code"],
             "distribution": str(registry.harmonizers.origin(s.spec.name)),
             "pretrained_on": list(_pretrained_on(s)),
         }
@@ -253,7 +265,7 @@ def _run_cells(
 
     def keep(outcome: Outcome) -> None:
         cell = by_key[outcome.key]
-        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry, pretraining), revision)
+        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry, pretraining))
         summary.ran += 1
         for _ in registry.manager.call("on_cell_finished", record=record):
             pass
@@ -286,6 +298,7 @@ def _run_cells(
                 replicates=plan.benchmark.uncertainty.replicates,
                 permutations=plan.benchmark.uncertainty.permutations,
                 extract_seconds=seconds,
+                id_key=revision,
                 timeout=options.timeout,
                 files=registry.files,
             )

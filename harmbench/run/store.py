@@ -2,19 +2,20 @@
 
     plan.json           what is compared; a folder belongs to one benchmark, one state of the data and one split
     environment.json    versions, hardware, plugins; one entry per call of `run`
+    samples.parquet     what is known of each sample
     splits.parquet      who was held out when
     records.jsonl       one line per finished cell, flushed to disk before the next one counts
+    raw/<digest>        features before the feature stages; cells with the same image stage share them
     cells/<key>/        metrics.parquet, replicates.npz, features.parquet, <table>.parquet, log.txt
 
 A run that was killed leaves whole records only; running again continues. Patient and sample ids are hashed with the
-data's digest as key.
+data's digest as key. Folders of older schemas are read as if they were of this one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import io
 import json
 import os
@@ -24,44 +25,27 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import Sample
+from harmbench.data import FeatureTable, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench.results import MetricValue
 from harmbench.run.cache import write_atomically
 from harmbench.run.execute import Outcome
+from harmbench.run.ids import Pseudonyms
+from harmbench.run.parquet import parquet_bytes, read_parquet
 from harmbench.run.provenance import without_paths
-from harmbench.splits import Fold
+from harmbench.run.upgrade import PLAN, RECORD, SCHEMA
+from harmbench.splits import Fold, held_out_digest
+from harmbench.upgrading import upgraded
 
-SCHEMA = 1
-
-
-def hashed(name: str, key: str) -> str:
-    """A patient or sample id as it may be written down."""
-    return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()[:16]
-
-
-def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
-    """Columns as a Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.table({name: pa.array(np.asarray(column).tolist()) for name, column in columns.items()})
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
-
-
-def read_parquet(path: Path) -> dict[str, np.ndarray]:
-    """A Parquet file as NumPy columns."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    return {name: np.asarray(table.column(name).to_pylist()) for name in table.column_names}
+COVARIATE = "covariate "
+"""Columns of `samples.parquet` that hold a covariate begin with this."""
+FIGURES = ("metrics", "features", "paired")
+"""Files of a cell besides the tables that evaluators and methods gave."""
 
 
 def comparable(plan: Mapping[str, Any]) -> dict[str, Any]:
     """What must agree for figures to be compared: not titles, notes, or how they are ranked."""
-    kept = {k: v for k, v in plan.items() if k not in ("title", "ranking")}
+    kept = {k: v for k, v in plan.items() if k not in ("title", "ranking", "harmbench")}
     kept["data"] = {k: v for k, v in plan.get("data", {}).items() if k not in ("notes", "licence")}
     return kept
 
@@ -80,7 +64,8 @@ class RunFolder:
 
     @property
     def plan(self) -> dict[str, Any]:
-        return dict(self._json("plan.json"))
+        """`plan.json` as the current schema has it."""
+        return upgraded(self._json("plan.json"), SCHEMA, PLAN, self.path / "plan.json")
 
     @property
     def environment(self) -> list[dict[str, Any]]:
@@ -109,9 +94,7 @@ class RunFolder:
         known: list[Mapping[str, Any]] = []
         if (self.path / "plan.json").exists():
             old = self.plan
-            if old.get("schema", 0) > SCHEMA:
-                raise UsageError(f"{self.path} was written by a newer harmbench (schema {old['schema']}); update.")
-            different = [k for k in plan if comparable(old).get(k) != comparable(plan).get(k)]
+            different = [k for k, v in comparable(plan).items() if comparable(old).get(k) != v]
             if different:
                 raise UsageError(
                     f"{self.path} holds another run (different: {', '.join(different)}). Choose another --out."
@@ -144,43 +127,39 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def write_splits(self, samples: Sequence[Sample], folds: Mapping[int, Sequence[Fold]], key: str) -> None:
-        """Who is held out when, for every repeat."""
-        rows = [
-            (repeat, fold.name, hashed(samples[int(i)].id, key), hashed(samples[int(i)].patient, key))
-            for repeat, many in folds.items()
-            for fold in many
-            for i in fold.test
-        ]
-        columns = dict(zip(("repeat", "fold", "sample", "patient"), map(list, zip(*rows, strict=True)), strict=True))
-        write_atomically(self.path / "splits.parquet", parquet_bytes(columns))
+    def write_data(self, images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> None:
+        """What is known of each sample, and who is held out when, for every repeat; ids hashed with `key`."""
+        hidden = Pseudonyms(key)
+        write_atomically(self.path / "samples.parquet", parquet_bytes(hidden.columns(_of_samples(images))))
+        write_atomically(self.path / "splits.parquet", parquet_bytes(hidden.columns(split_columns(images, folds))))
 
     def cell(self, key: str) -> Path:
         return self.path / "cells" / key
 
-    def append(self, outcome: Outcome, facts: Mapping[str, Any], key: str) -> dict[str, Any]:
+    def append(self, outcome: Outcome, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write a cell's files, then its record; returns the record.
 
         Parameters
         ----------
         outcome : Outcome
+            Its ids are hashed already.
         facts : mapping
             What the plan knows of the cell (method, role, versions, repeat).
-        key : str
-            For hashing ids.
         """
         folder = self.cell(outcome.key)
+        raw = ""
         if outcome.status == "ok":
             write_atomically(folder / "metrics.parquet", parquet_bytes(_metric_columns(outcome.metrics)))
             write_atomically(folder / "replicates.npz", _replicates(outcome.metrics))
             for name, table in outcome.tables.items():
-                write_atomically(folder / f"{name}.parquet", parquet_bytes(_anonymous(table, key)))
+                write_atomically(folder / f"{name}.parquet", parquet_bytes(table))
             if outcome.scored is not None:
-                scored = outcome.scored
-                columns: dict[str, Any] = {"sample": scored.samples, "patient": scored.patient}
-                columns |= {"manufacturer": scored.manufacturer, "label": scored.label}
-                columns |= {name: scored.values[:, j] for j, name in enumerate(scored.features)}
-                write_atomically(folder / "features.parquet", parquet_bytes(_anonymous(columns, key)))
+                write_atomically(folder / "features.parquet", parquet_bytes(feature_columns(outcome.scored)))
+            if outcome.paired:
+                parts = [{"fold": np.full(len(t), f), **feature_columns(t)} for f, t in outcome.paired.items()]
+                write_atomically(folder / "paired.parquet", parquet_bytes(_stacked(parts)))
+            if outcome.raw is not None:
+                raw = self._write_raw(outcome.raw)
         if outcome.log:
             write_atomically(folder / "log.txt", without_paths(outcome.log).encode())
         record = {
@@ -195,6 +174,7 @@ class RunFolder:
             "not_applicable": dict(outcome.not_applicable),
             "n": 0 if outcome.scored is None else len(outcome.scored),
             "features": 0 if outcome.scored is None else len(outcome.scored.features),
+            "raw": raw,
         }
         line = (json.dumps(record, sort_keys=True) + "\n").encode()
         try:
@@ -214,6 +194,14 @@ class RunFolder:
             ) from error
         return record
 
+    def _write_raw(self, table: FeatureTable) -> str:
+        """Keep features before the feature stages, once for all cells that share them; returns their digest."""
+        digest = table_digest(table)
+        path = self.path / "raw" / f"{digest}.parquet"
+        if not path.exists():
+            write_atomically(path, parquet_bytes(feature_columns(table)))
+        return digest
+
     def records(self) -> dict[str, dict[str, Any]]:
         """The last whole record of every cell, by key."""
         found: dict[str, dict[str, Any]] = {}
@@ -228,9 +216,10 @@ class RunFolder:
             return
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                yield json.loads(line)
+                record = json.loads(line)
             except json.JSONDecodeError:
                 continue  # a line cut off by a kill: its cell runs again
+            yield upgraded(record, SCHEMA, RECORD, path)
 
     def metrics(self, key: str) -> tuple[MetricValue, ...]:
         """The metric values of a finished cell, replicates included."""
@@ -274,8 +263,56 @@ def _replicates(metrics: Sequence[MetricValue]) -> bytes:
     return buffer.getvalue()
 
 
-def _anonymous(columns: Mapping[str, Any], key: str) -> dict[str, Any]:
+def feature_columns(table: FeatureTable) -> dict[str, Any]:
+    """A feature table as it is stored: what is known of each row, then a column per feature."""
+    columns: dict[str, Any] = {"sample": table.samples, "patient": table.patient}
+    columns |= {"manufacturer": table.manufacturer, "label": table.label}
+    return columns | {name: table.values[:, j] for j, name in enumerate(table.features)}
+
+
+def table_digest(table: FeatureTable) -> str:
+    """A hash of a feature table's values, feature names and rows."""
+    hasher = hashlib.sha256(json.dumps([table.samples.tolist(), list(table.features)]).encode())
+    hasher.update(np.ascontiguousarray(table.values, dtype="<f8").tobytes())
+    return hasher.hexdigest()[:16]
+
+
+def _stacked(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Long tables one after the other; NaN where one of them lacks a column."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    rows = [len(part["sample"]) for part in parts]
+    blank = [np.full(n, np.nan) for n in rows]
     return {
-        name: [hashed(str(v), key) for v in column] if name in ("sample", "patient") else column
-        for name, column in columns.items()
+        name: np.concatenate([np.asarray(part.get(name, empty)) for part, empty in zip(parts, blank, strict=True)])
+        for name in names
     }
+
+
+def _of_samples(images: ImageSet) -> dict[str, Any]:
+    samples = images.samples
+    columns: dict[str, Any] = {"sample": [s.id for s in samples], "patient": [s.patient for s in samples]}
+    columns["manufacturer"] = [s.manufacturer for s in samples]
+    columns["label"] = [images.classes.index(s.label) for s in samples]
+    columns["pair"] = [s.pair for s in samples]
+    columns["split"] = [s.split for s in samples]
+    for name in sorted({name for s in samples for name in s.covariates}):
+        columns[f"{COVARIATE}{name}"] = [s.covariates[name] for s in samples]
+    return columns
+
+
+def split_columns(images: ImageSet, folds: Mapping[int, Sequence[Fold]]) -> dict[str, Any]:
+    """Who is held out when: one row per repeat, fold and held-out sample."""
+    samples = [s for s in images.samples if s.split != "paired"]
+    rows = [
+        (repeat, fold.name, fold.protocol, samples[int(i)].id, samples[int(i)].patient)
+        for repeat, many in folds.items()
+        for fold in many
+        for i in fold.test
+    ]
+    names = ("repeat", "fold", "protocol", "sample", "patient")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def split_digest(images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> str:
+    """The digest of a run's splits (see `held_out_digest`); ids hashed with `key`, as they are stored."""
+    return held_out_digest(Pseudonyms(key).columns(split_columns(images, folds)))

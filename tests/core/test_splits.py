@@ -7,7 +7,7 @@ import pytest
 
 from harmbench.data import Sample
 from harmbench.errors import DataError
-from harmbench.splits import make_folds, patient_folds, split_digest
+from harmbench.splits import held_out_digest, make_folds, patient_folds
 
 
 def samples(patients=60, images=1, split=None, both=()):
@@ -88,13 +88,29 @@ def test_too_few_patients_of_a_label_names_the_label_and_the_remedy():
         patient_folds(few, 5, 0)
 
 
+def held_out(many, folds, name=str):
+    rows = [(0, fold.name, name(many[i].id)) for fold in folds for i in fold.test]
+    return dict(zip(("repeat", "fold", "sample"), zip(*rows, strict=True), strict=True))
+
+
 def test_the_digest_tells_two_splits_apart():
     many = samples()
     digests = {
-        split_digest(many, make_folds(many, folds=k, repeat=0, seed=s, leave_one_manufacturer_out=False))
+        held_out_digest(held_out(many, make_folds(many, folds=k, repeat=0, seed=s, leave_one_manufacturer_out=False)))
         for k, s in ((5, 0), (5, 1), (4, 0))
     }
     assert len(digests) == 3
+
+
+def test_the_digest_knows_samples_by_their_order_only():
+    many = samples()
+    folds = make_folds(many, folds=5, repeat=0, seed=0, leave_one_manufacturer_out=True)
+    place = {s.id: i for i, s in enumerate(sorted(many, key=lambda s: s.id))}
+    assert held_out_digest(held_out(many, folds)) == held_out_digest(
+        held_out(many, folds, lambda name: f"s{place[name]:05d}")
+    )
+    turned = held_out(many, folds, lambda name: f"s{99999 - place[name]:05d}")
+    assert held_out_digest(held_out(many, folds)) != held_out_digest(turned)
 
 
 def test_leaving_a_manufacturer_out_respects_a_given_hold_out():

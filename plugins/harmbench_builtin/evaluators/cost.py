@@ -7,7 +7,7 @@ from harmbench.results import CellResult, Evaluation, MetricValue
 
 
 class Cost:
-    """Wall time per stage and peak memory, as the runner measured them."""
+    """Wall time per stage and peak memory, as the runner measured them: nothing they could be rebuilt from."""
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         n = len(result.scored)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import numpy.typing as npt
 from scipy.stats import chi2, rankdata
 
 from harmbench.components import EvaluationContext
-from harmbench.results import CellResult, Evaluation, MetricValue
+from harmbench.results import CellResult, Evaluation, MetricValue, StoredCell
 from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg, p_value, permute_manufacturer
 from harmbench_builtin.evaluators.classifier import filled
@@ -20,14 +23,27 @@ Floats = npt.NDArray[np.float64]
 
 
 class DistributionShift:
-    """Energy distance, share of features that differ, and variance explained by the manufacturer."""
+    """Energy distance, share of features that differ, and variance explained by the manufacturer.
+
+    The table `feature_scales` keeps each fold's mean and standard deviation of its training rows: the energy distance
+    is taken between rows on these scales.
+    """
 
     level = 0.05
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
-        return where_folds_agree(self._evaluate, result, context)
+        scales = _scales(result)
+        return replace(self._of(result, context, scales), tables={"feature_scales": scales})
 
-    def _evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored features and scales."""
+        scales = stored.tables["feature_scales"]
+        return replace(self._of(stored.result, context, scales), tables={"feature_scales": scales})
+
+    def _of(self, result: CellResult, context: EvaluationContext, scales: Mapping[str, Array]) -> Evaluation:
+        return where_folds_agree(partial(self._evaluate, scales=scales), result, context)
+
+    def _evaluate(self, result: CellResult, context: EvaluationContext, scales: Mapping[str, Array]) -> Evaluation:
         table = result.scored
         makers = table.manufacturers
         code = np.searchsorted(np.array(makers), table.manufacturer)
@@ -35,7 +51,7 @@ class DistributionShift:
         repeated = len(np.unique(table.patient)) < n
         note = "rows of one patient are taken as independent" if repeated else ""
 
-        distance = distances(_scaled(result))
+        distance = distances(_scaled(result, scales))
         one_hot = (np.arange(len(makers))[:, None] == code).astype(float)[:, :, None]  # (L, n, 1)
         energy = float(energy_distance(distance, one_hot)[0])
         replicates = None
@@ -60,14 +76,30 @@ class DistributionShift:
         ))  # fmt: skip
 
 
-def _scaled(result: CellResult) -> Floats:
+def _scales(result: CellResult) -> dict[str, Array]:
+    """Mean, standard deviation, and what stands for a missing value (the median), of each fold's training rows."""
+    columns: dict[str, list[Array]] = {name: [] for name in ("fold", "feature", "mean", "sd", "median")}
+    for fold in result.of("cross-validation"):
+        width = len(fold.test.features)
+        train, median = filled(fold.train.values)[0], np.zeros((1, width))
+        if not np.isfinite(fold.test.values).all():
+            median = filled(fold.train.values, np.full((1, width), np.nan))[1]
+        names = np.array(fold.test.features, dtype=str)
+        parts = (np.full(width, fold.name), names, train.mean(axis=0), train.std(axis=0), median[0])
+        for column, part in zip(columns.values(), parts, strict=True):
+            column.append(part)
+    return {name: np.concatenate(column) if column else np.array([]) for name, column in columns.items()}
+
+
+def _scaled(result: CellResult, scales: Mapping[str, Array]) -> Floats:
     """Scored rows, each scaled by the mean and standard deviation of the training rows of the fold that held it out."""
     table = result.scored
     scaled = np.zeros(table.values.shape)
     position = {s: i for i, s in enumerate(table.samples.tolist())}
     for fold in result.of("cross-validation"):
-        train, test = filled(fold.train.values, fold.test.values)
-        mean, sd = train.mean(axis=0), train.std(axis=0)
+        own = scales["fold"] == fold.name
+        mean, sd = scales["mean"][own], scales["sd"][own]
+        test = np.where(np.isfinite(fold.test.values), fold.test.values, scales["median"][own])
         sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, np.inf)  # constant features become 0
         scaled[[position[s] for s in fold.test.samples.tolist()]] = (test - mean) / sd
     return scaled

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from harmbench.components import EvaluationContext
 from harmbench.data import FeatureTable
-from harmbench.results import CellResult, Evaluation, MetricValue
+from harmbench.results import CellResult, Evaluation, MetricValue, StoredCell
 from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence
 
 Floats = npt.NDArray[np.float64]
@@ -58,6 +58,10 @@ class Integrity:
             "after": new[worse],
         }
         return Evaluation(tuple(values), {"features_worse": table})
+
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored features before and after."""
+        return self.evaluate(stored.result, context)
 
 
 def rank_correlation(before: Floats, after: Floats, manufacturer: npt.NDArray[np.str_]) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harmbench.components import EvaluationContext
 from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, Integers, map_of
-from harmbench.results import CellResult, Evaluation, MetricValue
+from harmbench.results import CellResult, Evaluation, MetricValue, StoredCell
 from harmbench.specs import Scope
 from harmbench.stats.bootstrap import centred
 from harmbench.stats.permutation import benjamini_hochberg
@@ -65,10 +65,10 @@ class Jsd:
         engine = ManufacturerDivergence(
             table, self.bins, self.small_group, context.permutations, seed, result.absent, context.n_jobs
         )
-        using = result.folds_using
+        using, unknown = _comparable(engine, result)
         ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
         kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked
-        note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.left_out])
+        note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.left_out, *unknown])
         headline = engine.headline
 
         values: list[MetricValue] = []
@@ -95,6 +95,27 @@ class Jsd:
         if self.paper:
             values.append(_paper(engine, ranked, result.absent))
         return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates, self.small_group)})
+
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored out-of-fold features, and from what selection kept."""
+        return self.evaluate(stored.result, context)
+
+
+def _comparable(engine: ManufacturerDivergence, result: CellResult) -> tuple[Integers, list[str]]:
+    """How often each feature counts, and a note on those that cannot be compared.
+
+    A feature that few folds use may have no rows of some manufacturer and label; it is left out of all means then.
+    """
+    using = result.folds_using
+    if result.absent is None:
+        return using, []
+    impossible = np.zeros(len(using), dtype=bool)
+    for features, raw in engine.sweep("conditional", engine.replicates_of(engine.code), engine.headline):
+        impossible[features] = np.isnan(raw).any(axis=(1, 2))
+    if not impossible.any() or impossible.all():
+        return using, []
+    note = f"{int(impossible.sum())} features left out: the folds that use them lack a manufacturer under a label"
+    return np.where(impossible, 0, using), [note]
 
 
 def corrected_replicates(engine: ManufacturerDivergence, raw: Floats, value: float, subtracted: float) -> Floats:

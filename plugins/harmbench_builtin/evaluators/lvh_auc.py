@@ -8,7 +8,7 @@ import numpy as np
 
 from harmbench.components import EvaluationContext
 from harmbench.errors import DataError
-from harmbench.results import CellResult, Evaluation, FoldResult
+from harmbench.results import CellResult, Evaluation, FoldResult, StoredCell
 from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
 from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold
 from harmbench_builtin.evaluators.parameters import require
@@ -82,6 +82,14 @@ class LvhAuc:
         predictions = {name: np.array(column) for name, column in columns.items()}
         values = metrics_from_predictions(predictions, result.scored.samples, context.resamples, result.not_applicable)
         return Evaluation(values, {"predictions": predictions, "selection": _selection_table(selections)})
+
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored predictions; no classifier is fitted again."""
+        tables = {name: stored.tables[name] for name in ("predictions", "selection")}
+        values = metrics_from_predictions(
+            tables["predictions"], stored.result.scored.samples, context.resamples, stored.result.not_applicable
+        )
+        return Evaluation(values, tables)
 
     def predict(self, fold: FoldResult, seed: int) -> tuple[Selection, np.ndarray, float]:
         """Selection, probability of the positive class of the test rows, and threshold of one fold."""

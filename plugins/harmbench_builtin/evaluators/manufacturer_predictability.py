@@ -6,7 +6,7 @@ Per-feature divergence is blind to correlation: it reads 0 where a classifier se
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from harmbench.components import EvaluationContext
-from harmbench.data import map_of
-from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue
+from harmbench.data import FeatureTable, map_of
+from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue, StoredCell
 from harmbench.stats.auc import weighted_auc
 from harmbench_builtin.evaluators.classifier import filled
 from harmbench_builtin.evaluators.parameters import require
@@ -27,7 +27,13 @@ Floats = npt.NDArray[np.float64]
 Kind = Literal["linear", "tree"]
 Model = Callable[[Floats, Array, Floats, int], Floats]
 """model(train, code, test, classes): a score per test row and manufacturer, float64 (m, classes)."""
+Bools = npt.NDArray[np.bool_]
+Scores = dict[tuple[str, Kind], tuple[Bools, Floats]]
+"""Map ("" for all features) and model to: which of the test rows, and their scores (rows, manufacturers)."""
+KINDS: tuple[Kind, Kind] = ("linear", "tree")
 CHANCE = 0.5
+SCORE = "score "
+"""Columns of the stored table begin with this, and go on with the manufacturer."""
 
 
 class ManufacturerPredictability:
@@ -61,52 +67,102 @@ class ManufacturerPredictability:
         seed = context.derive(evaluator="manufacturer-predictability").seed
         models: dict[Kind, Model] = {"linear": logistic, "tree": _Forest(self.trees, seed)}
         prepared = [_prepare(fold, makers) for fold in folds]
-        truth = _Truth(result, folds, makers, context.resamples)
+        tested = np.concatenate([fold.test.samples for fold in folds])
+        everything = np.ones(len(tested), dtype=bool)
 
-        values: list[MetricValue] = []
+        found: Scores = {}
         for kind, model in models.items():
-            values += _joint(kind, _scores(prepared, model, len(makers)), truth)
-
-        map_trees = max(25, self.trees // 4)
-        of_map: dict[Kind, Model] = {"linear": logistic, "tree": _Forest(map_trees, seed)}
-        maps = np.array([map_of(name) for name in table.features], dtype=object)
-        names = sorted(set(maps) - {""})
+            found["", kind] = everything, _scores(prepared, model, len(makers))
+        of_map: dict[Kind, Model] = {"linear": logistic, "tree": _Forest(self._map_trees, seed)}
+        names = _maps(table.features)
         maps_in = [np.array([map_of(feature) for feature in fold.test.features], dtype=object) for fold in folds]
-        found: dict[Kind, list[float]] = {"linear": [], "tree": []}
-        times: list[int] = []  # a map counts as often as there are folds that use it, where folds differ
         if self.per_map and len(names) > 1:
             for name in names:
                 columns_in = [np.flatnonzero(own == name) for own in maps_in]
                 for kind, model in of_map.items():
-                    value, rows = _of_map(prepared, columns_in, truth, model)
-                    found[kind].append(value)
-                    values.append(MetricValue(f"manufacturer_auc_{kind}", value, "map", name, rows))
-                if result.absent is not None:
-                    times.append(sum(len(own) > 0 for own in columns_in))
-        elif self.per_map:  # one map: all that is there, shape apart
-            columns = np.flatnonzero(maps != "")
-            if len(columns):
-                scores = _scores(prepared, of_map["tree"], len(makers), columns)
-                found["tree"] = [max(CHANCE, truth.macro_auc(scores))]
-        each = np.repeat(found["tree"], times or 1)
-        mean, sd = (float("nan"), float("nan")) if not len(each) else (float(np.mean(each)), float(np.std(each)))
-        note = f"{len(found['tree'])} maps, forests of {map_trees} trees" if self.per_map else "per_map is off"
+                    found[name, kind] = _of_map(prepared, columns_in, model, len(makers))
+        elif self.per_map and names:  # one map: all that is there, shape apart
+            columns = np.flatnonzero([map_of(name) != "" for name in table.features])
+            found[names[0], "tree"] = everything, _scores(prepared, of_map["tree"], len(makers), columns)
+        kept = _score_table(found, tested, np.concatenate([[fold.name] * len(fold.test) for fold in folds]), makers)
+        return Evaluation(self._metrics(found, kept, result, context), {"manufacturer_scores": kept})
+
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored scores; no classifier is fitted again."""
+        kept = stored.tables["manufacturer_scores"]
+        found = _from_table(kept, stored.result.scored.manufacturers)
+        return Evaluation(self._metrics(found, kept, stored.result, context), {"manufacturer_scores": kept})
+
+    @property
+    def _map_trees(self) -> int:
+        return max(25, self.trees // 4)
+
+    def _metrics(
+        self, found: Scores, kept: Mapping[str, Array], result: CellResult, context: EvaluationContext
+    ) -> tuple[MetricValue, ...]:
+        joint = (kept["map"] == "") & (kept["model"] == "tree")
+        truth = _Truth(result.scored, kept["sample"][joint], context.resamples)
+        values: list[MetricValue] = []
+        for kind in KINDS:
+            values += _joint(kind, found["", kind][1], truth)
+        each: list[float] = []
+        times: list[int] = []  # a map counts as often as there are folds that use it, where folds differ
+        for (name, kind), (rows, scores) in found.items():
+            if not name:
+                continue
+            value = max(CHANCE, truth.macro_auc(scores, rows))
+            if (name, "linear") in found:  # a single map is what the joint figure is about already
+                values.append(MetricValue(f"manufacturer_auc_{kind}", value, "map", name, int(rows.sum())))
+            if kind == "tree":
+                each.append(value)
+                folds = np.unique(kept["fold"][(kept["map"] == name) & (kept["model"] == kind)])
+                times.append(1 if result.absent is None else len(folds))
+        counted = np.repeat(each, times)
+        mean, sd = (float(np.mean(counted)), float(np.std(counted))) if len(counted) else (float("nan"), float("nan"))
+        note = f"{len(each)} maps, forests of {self._map_trees} trees" if self.per_map else "per_map is off"
         values.append(MetricValue("manufacturer_auc_tree_per_map", mean, n=len(truth), note=note))
         values.append(MetricValue("manufacturer_auc_tree_map_sd", sd, n=len(truth), note=note))
-        return Evaluation(tuple(values))
+        return tuple(values)
+
+
+def _maps(features: Sequence[str]) -> list[str]:
+    return sorted({map_of(name) for name in features} - {""})
+
+
+def _score_table(found: Scores, tested: Array, folds: Array, makers: Sequence[str]) -> dict[str, Array]:
+    """The table `manufacturer_scores`: map ("" for all features), model, fold, sample, a score per manufacturer."""
+    scores = np.concatenate([scores for _, scores in found.values()])
+    lengths = [len(scores) for _, scores in found.values()]
+    return {
+        "map": np.repeat([name for name, _ in found], lengths),
+        "model": np.repeat([kind for _, kind in found], lengths),
+        "fold": np.concatenate([folds[rows] for rows, _ in found.values()]),
+        "sample": np.concatenate([tested[rows] for rows, _ in found.values()]),
+        **{f"{SCORE}{maker}": scores[:, i] for i, maker in enumerate(makers)},
+    }
+
+
+def _from_table(kept: Mapping[str, Array], makers: Sequence[str]) -> Scores:
+    """What `_score_table` was made of, in its order."""
+    scores = np.column_stack([kept[f"{SCORE}{maker}"] for maker in makers])
+    tested = kept["sample"][(kept["map"] == "") & (kept["model"] == KINDS[0])]
+    found: Scores = {}
+    for name in dict.fromkeys(kept["map"].tolist()):
+        for kind in KINDS:
+            own = (kept["map"] == name) & (kept["model"] == kind)
+            if own.any():
+                found[name, kind] = np.isin(tested, kept["sample"][own]), scores[own]
+    return found
 
 
 class _Truth:
     """Who really made the images of the test rows, fold after fold, and how often each row counts."""
 
-    def __init__(
-        self, result: CellResult, folds: Sequence[FoldResult], makers: Sequence[str], resamples: Array
-    ) -> None:
-        self.makers = makers
-        tested = np.concatenate([f.test.manufacturer for f in folds])
-        self.code = np.searchsorted(np.array(makers), tested)
-        position = {s: i for i, s in enumerate(result.scored.samples.tolist())}
-        order = [position[s] for f in folds for s in f.test.samples.tolist()]
+    def __init__(self, scored: FeatureTable, tested: Array, resamples: Array) -> None:
+        self.makers = scored.manufacturers
+        position = {s: i for i, s in enumerate(scored.samples.tolist())}
+        order = [position[s] for s in tested.tolist()]
+        self.code = np.searchsorted(np.array(self.makers), scored.manufacturer[order])
         ones = np.ones((len(order), 1))
         self.resampled = np.size(resamples) > 0
         self.weights = np.hstack([ones, resamples[order]]) if self.resampled else ones
@@ -154,21 +210,15 @@ def _prepare(fold: FoldResult, makers: Sequence[str]) -> tuple[Floats, Array, Fl
 
 
 def _of_map(
-    prepared: Sequence[tuple[Floats, Array, Floats]],
-    columns: Sequence[Array],
-    truth: _Truth,
-    model: Model,
-) -> tuple[float, int]:
-    """AUC from one map's features, over the test rows of the folds that use the map, and how many these are.
+    prepared: Sequence[tuple[Floats, Array, Floats]], columns: Sequence[Array], model: Model, classes: int
+) -> tuple[Bools, Floats]:
+    """Scores from one map's features, and which of all test rows they are about: those of the folds that use the map.
 
     `columns` are the map's in each fold; none where the fold has dropped it.
     """
-    used = [len(own) > 0 for own in columns]
-    rows = np.repeat(used, [len(test) for _, _, test in prepared])
-    scores = [
-        _scores([fold], model, len(truth.makers), own) for fold, own in zip(prepared, columns, strict=True) if len(own)
-    ]
-    return max(CHANCE, truth.macro_auc(np.concatenate(scores), rows)), int(rows.sum())
+    rows = np.repeat([len(own) > 0 for own in columns], [len(test) for _, _, test in prepared])
+    scores = [_scores([fold], model, classes, own) for fold, own in zip(prepared, columns, strict=True) if len(own)]
+    return rows, np.concatenate(scores)
 
 
 def _scores(

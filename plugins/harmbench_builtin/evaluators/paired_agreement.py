@@ -14,7 +14,7 @@ import numpy.typing as npt
 from harmbench.components import EvaluationContext
 from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import UsageError, suggestion
-from harmbench.results import CellResult, Evaluation, MetricValue
+from harmbench.results import CellResult, Evaluation, MetricValue, StoredCell
 from harmbench.stats.bootstrap import centred
 from harmbench_builtin.evaluators.parts import where_folds_agree
 
@@ -90,6 +90,10 @@ class PairedAgreement:
             )
         )
         return Evaluation(tuple(values))
+
+    def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
+        """The same from the stored features of both images of each pair."""
+        return self.evaluate(stored.result, context)
 
     def _reference(self, scored: FeatureTable, pairs: Mapping[tuple[str, str], Any]) -> str:
         if not self.reference:

@@ -1,0 +1,156 @@
+"""The JSON files of a run folder as typed data: the source of their schemas (`harmbench/schemas`)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harmbench.benchmark import Ranking, Splits, Uncertainty
+from harmbench.run.upgrade import SCHEMA
+
+Status = Literal["ok", "failed", "timeout", "out_of_memory", "not_applicable", "skipped", "not_installed"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NameAndVersion(_Model):
+    name: str
+    version: str
+
+
+class ComponentFacts(NameAndVersion):
+    """A data set, extractor or evaluator: everything that determines what it computes."""
+
+    params: dict[str, Any]
+    code: str = Field(description="digest of the files beside its module")
+    requires: dict[str, str] = Field(description="module -> distribution and version")
+
+
+class DataFacts(_Model):
+    """The data that were scored."""
+
+    name: str
+    revision: str = Field(description="digest of the contents; ids are hashed with it")
+    synthetic: bool
+    classes: tuple[str, str] = Field(description="negative, positive")
+    images: int
+    paired_images: int = Field(description="images that only serve paired agreement")
+    patients: int
+    counts: dict[str, dict[str, int]] = Field(description="manufacturer -> label -> images")
+    batch_unit: str
+    licence: str
+    confounded: bool
+    notes: list[str]
+
+
+class MetricFacts(_Model):
+    """A metric as the evaluator declared it when the run was made."""
+
+    evaluator: str
+    name: str
+    label: str
+    goal: str
+    direction: Literal["min", "max"]
+    bounds: tuple[float | None, float | None] = Field(description="null: none")
+    version: int
+    definition: str
+    unit: str
+    scopes: list[str]
+
+
+class Plan(_Model):
+    """`plan.json`: what is compared."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    harmbench: str = Field(description="the version that made the folder")
+    rebuildable: bool = Field(description="whether the folder holds what its figures can be rebuilt from")
+    benchmark: NameAndVersion
+    title: str
+    dataset: ComponentFacts
+    extractor: ComponentFacts
+    evaluators: list[ComponentFacts]
+    splits: Splits
+    uncertainty: Uncertainty
+    ranking: Ranking
+    seed: int
+    code: dict[str, str] = Field(description="package -> digest of its code")
+    data: DataFacts
+    split_digest: str
+    metrics: list[MetricFacts]
+
+
+class StageFacts(_Model):
+    """One stage of a method."""
+
+    name: str
+    version: str
+    stage: Literal["image", "feature"]
+    params: dict[str, Any]
+    code: str = Field(description="digest of the files beside its module; empty where none was kept")
+    distribution: str
+    pretrained_on: list[str]
+
+
+class PretrainingFacts(_Model):
+    """What one stage with weights was trained on, and which test patients were among it."""
+
+    stage: str
+    source: str
+    listed: bool
+    problem: str
+    test_patients: int
+    seen_patients: int
+    seen_images: int
+
+
+class Record(_Model):
+    """A line of `records.jsonl`: what came of one cell."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    key: str
+    method: str
+    role: Literal["method", "control", "canary"]
+    inductive: bool
+    uses_label: bool
+    stages: list[StageFacts]
+    pretraining: list[PretrainingFacts]
+    repeat: int
+    seed: int
+    finished: str
+    status: Status
+    error: str
+    details: str
+    seconds: float
+    audit: dict[str, bool]
+    not_applicable: dict[str, str] = Field(description="fold, or what else could not be done -> reason")
+    n: int
+    features: int
+    raw: str = Field(description="raw/<this>.parquet holds the features before the feature stages")
+
+
+class Distribution(_Model):
+    name: str
+    distribution: str
+    version: str
+
+
+class Environment(_Model):
+    """One entry of `environment.json`: a call of `harmbench run`."""
+
+    harmbench: str
+    git: dict[str, Any]
+    python: str
+    platform: str
+    processor: str
+    cores: int | None
+    memory_gib: float | None
+    threads: dict[str, str]
+    command: list[str]
+    plugins: list[Distribution]
+    plugin_failures: list[str]
+    distributions: dict[str, str]
+    started: str
+    facts: dict[str, dict[str, Any]] = Field(default_factory=dict, description="plugin -> what it adds")
