@@ -78,6 +78,29 @@ def test_a_map_counts_as_often_as_there_are_folds_that_use_it() -> None:
     assert each["c"] > each["b"] > each["a"]
 
 
+def test_a_fold_with_hardly_any_row_of_a_manufacturer_spoils_no_mean() -> None:
+    rows = builders.table(75, PER_MAP * len(MAPS), 1, ratio=4.0, maps=MAPS)
+    result = keeping([("a", "b"), ("a", "c"), ("a", "d"), ("a", "b"), ("a", "c")], rows)
+    # Three rows of the second manufacturer have map d; permutations and resamples leave some label without any.
+    overall = figures(Jsd().evaluate(result, builders.context(rows, 50, 99)))["jsd_conditional", ""]
+    assert np.isfinite(overall.value) and overall.replicates is not None and np.isfinite(overall.replicates).all()
+    assert overall.p_value is not None and 0 < overall.p_value <= 1
+    assert "left out" not in overall.note
+
+
+def test_a_map_that_cannot_be_compared_is_left_out_and_named() -> None:
+    rows = builders.table(75, PER_MAP * len(MAPS), 1, ratio=4.0, maps=MAPS)
+    result = keeping([("a", "b"), ("a", "c"), ("a", "d"), ("a", "b"), ("a", "c")], rows)
+    held = result.folds[2].test
+    test = held.rows(held.manufacturer == "GE")
+    folds = tuple(replace(f, test=test) if f is result.folds[2] else f for f in result.folds)
+    there = np.isin(rows.samples, np.concatenate([f.test.samples for f in folds]))
+    result = replace(result, folds=folds, raw=rows.rows(there), scored=result.scored.rows(there))
+    overall = figures(Jsd().evaluate(result, builders.context(rows.rows(there), 50, 99)))["jsd_conditional", ""]
+    assert np.isfinite(overall.value) and np.isfinite(overall.replicates).all()
+    assert f"{PER_MAP} features left out" in overall.note
+
+
 def test_replicates_of_the_jsd_surround_its_value() -> None:
     value = figures(Jsd().evaluate(DIFFERENT, builders.context(table(), permutations=99)))["jsd_conditional", ""]
     assert value.replicates is not None and np.isfinite(value.replicates).all()

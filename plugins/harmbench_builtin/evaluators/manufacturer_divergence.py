@@ -350,27 +350,36 @@ class ManufacturerDivergence:
             parts = [(everything, codes[:BIAS_DRAWS]), (self.headline, codes[BIAS_DRAWS:])]
         total = np.zeros_like(raw)
         at_least = np.zeros_like(raw)
-        made = np.zeros(len(raw))
+        made = np.zeros_like(raw)
         means = []  # of the headline contrasts over the chosen features, one row per draw
         for which, drawn in parts:
             if not len(drawn):
                 continue
-            made[which] += len(drawn)
             sums = np.zeros((len(which), len(drawn)))
+            missing = np.zeros_like(sums)
             for features, null in self.sweep(form, self.replicates_of(drawn.T), which):
                 here = np.ix_(np.array(which), features)
-                total[here] += null.sum(axis=2).T
-                at_least[here] += (null >= raw[here].T[:, :, None] - 1e-12).sum(axis=2).T
                 inside = tested[features]
-                sums += np.tensordot(chosen[features][inside], null[inside], 1)
+                weights = chosen[features][inside]
+                known = ~np.isnan(null)
+                if not known.all():
+                    # A draw that leaves a manufacturer without rows of a feature that few rows have says nothing there.
+                    null = np.where(known, null, 0.0)
+                    missing += np.tensordot(weights, (~known[inside]).astype(np.float64), 1)
+                made[here] += known.sum(axis=2).T
+                total[here] += null.sum(axis=2).T
+                at_least[here] += (known & (null >= raw[here].T[:, :, None] - 1e-12)).sum(axis=2).T
+                sums += np.tensordot(weights, null[inside], 1)
+            if missing.any():
+                sums *= chosen.sum() / np.maximum(chosen.sum() - missing, 1.0)
             means.append(sums[[which.index(c) for c in self.headline]].T)
         null_means = np.concatenate(means).T
         observed = (raw[self.headline][:, tested] * chosen[tested]).sum(axis=1)
 
         p = np.full(raw.shape, np.nan)
-        p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + len(codes))
+        p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + made[self.headline])
         p[np.isnan(raw)] = np.nan
         mean_p = np.full(len(raw) + 1, np.nan)
         mean_p[self.headline] = p_value(observed, null_means)
         mean_p[-1] = p_value(observed.mean(), null_means.mean(axis=0))
-        return total / made[:, None], p, mean_p
+        return total / np.where(made > 0, made, np.nan), p, mean_p
