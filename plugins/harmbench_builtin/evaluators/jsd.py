@@ -76,7 +76,9 @@ class Jsd:
         forms: tuple[Form, Form] = ("marginal", "conditional")
         for form in forms:
             estimate = estimates[form] = engine.estimate(form, ranked * using, p_values=form == "conditional")
-            masks = np.array([ranked, kept] if form == "conditional" else [ranked]) * using
+            parts = _feature_classes(table.features, ranked)
+            sets = [ranked, kept, *parts.values()] if form == "conditional" else [ranked]
+            masks = np.array(sets) * using
             drawn = engine.replicates(form, context.resamples, masks) if context.resamples.size else None
             values += _by_contrast(engine, estimate, form, ranked * using, drawn, note)
             if form == "conditional":
@@ -91,7 +93,13 @@ class Jsd:
                         _mean(subtracted, kept * using),
                     )
                 values += _over_features(per_feature, ranked * using, kept * using, replicates, len(table), note)
-                values += _by_part(per_feature, table, ranked, using, note)
+                values += _by_map(per_feature, table, ranked, using, note)
+                for i, (name, inside) in enumerate(parts.items(), start=2):
+                    value, less = (_mean(figure, inside * using) for figure in (per_feature, subtracted))
+                    own = None
+                    if drawn is not None and np.isfinite(value):
+                        own = corrected_replicates(engine, drawn[:, i].mean(axis=0), value, less)
+                    values.append(MetricValue("jsd_conditional", value, "class", name, len(table), own, note=note))
         if self.paper:
             values.append(_paper(engine, ranked, result.absent))
         return Evaluation(tuple(values), {"jsd_features": _feature_table(engine, estimates, self.small_group)})
@@ -206,21 +214,21 @@ def _over_features(
     ]
 
 
-def _by_part(per_feature: Floats, table: FeatureTable, ranked: Bools, using: Integers, note: str) -> list[MetricValue]:
-    """Class-conditional corrected JSD per map (if there are several) and per feature class (shape2D included)."""
+def _feature_classes(features: Sequence[str], ranked: Bools) -> dict[str, Bools]:
+    """Which features each class has, those that occur, shape2D last."""
+    parts = {name: np.array([f"_{name}_" in feature for feature in features]) for name in FEATURE_CLASSES}
+    parts[SHAPE_PREFIX.rstrip("_")] = ~ranked
+    return {name: inside for name, inside in parts.items() if inside.any()}
+
+
+def _by_map(per_feature: Floats, table: FeatureTable, ranked: Bools, using: Integers, note: str) -> list[MetricValue]:
+    """Class-conditional corrected JSD per map, if there are several."""
     maps = np.array([map_of(name) for name in table.features], dtype=object)
-    values = []
     names = sorted(set(maps[ranked]))
-    if len(names) > 1:
-        for name in names:
-            value = _mean(per_feature, ((maps == name) & ranked) * using)
-            values.append(MetricValue("jsd_conditional", value, "map", name, len(table), note=note))
-    parts = {name: np.array([f"_{name}_" in feature for feature in table.features]) for name in FEATURE_CLASSES}
-    for name, inside in {**parts, SHAPE_PREFIX.rstrip("_"): ~ranked}.items():
-        if inside.any():
-            value = _mean(per_feature, inside * using)
-            values.append(MetricValue("jsd_conditional", value, "class", name, len(table), note=note))
-    return values
+    if len(names) < 2:
+        return []
+    means = {name: _mean(per_feature, ((maps == name) & ranked) * using) for name in names}
+    return [MetricValue("jsd_conditional", mean, "map", name, len(table), note=note) for name, mean in means.items()]
 
 
 def _paper(engine: ManufacturerDivergence, ranked: Bools, absent: Bools | None) -> MetricValue:
