@@ -14,6 +14,12 @@ from harmbench_builtin.harmonizers.specs import HARMONIZERS
 if TYPE_CHECKING:
     import typer
 
+# What the conformance kit may find, and why it stays.
+expected_failed_checks = {
+    "oracle-label": {"H05": "its noise is drawn row by row, one column after the other"},
+    "oracle-site": {"H05": "feature j stands for manufacturer j mod L"},
+}
+
 
 @hookimpl
 def register_harmonizers() -> tuple[HarmonizerSpec, ...]:
