@@ -1,4 +1,4 @@
-"""Everything that ships passes the kit, whatever is registered; exceptions are declared beside the plugin, with reasons."""
+"""What ships passes the kit, whatever is registered; exceptions are declared beside the plugin, with reasons."""
 
 from __future__ import annotations
 
