@@ -26,7 +26,8 @@ from harmbench_builtin.harmonizers.transport.coordinates import within_scale
 EXTENSIONS = ("map", "nearest")
 _ITERATIONS = 5_000
 _STOP = 1e-8
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-4
+"""Root of the summed squared differences of the plan's column sums from the target's weights, which add up to 1."""
 
 
 def squared_distances(rows: Floats, others: Floats) -> Floats:
