@@ -85,9 +85,10 @@ def sparse_reference(network: Encoder, image: Tensor, visible: Tensor) -> dict[S
     return sites
 
 
-def test_the_masked_encoder_equals_a_sparse_one_site_by_site_with_its_gradients() -> None:
-    network = randomised(Encoder(SMALL))
-    images = torch.randn(2, 1, 64, 96, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_masked_encoder_equals_a_sparse_one_site_by_site_with_its_gradients(channels: int) -> None:
+    network = randomised(Encoder(SMALL, channels))
+    images = torch.randn(2, channels, 64, 96, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     visible = some_visible(2, 2, 3, hidden=3)
     dense = network(images, visible)
     expected = torch.zeros_like(dense)
@@ -128,16 +129,16 @@ def test_an_all_visible_mask_equals_no_mask() -> None:
     assert torch.equal(network(images, torch.ones(2, 1, 2, 2, dtype=torch.bool)), network(images))
 
 
-@pytest.mark.parametrize("size", ["atto", "tiny"])
-def test_names_shapes_and_forward_equal_timm(size: str) -> None:
-    theirs = timm_or_skip().create_model(f"convnextv2_{size}", in_chans=1).double().eval()
-    ours = randomised(Encoder(ARCHITECTURES[size]))
+@pytest.mark.parametrize(("size", "channels"), [("atto", 1), ("tiny", 1), ("atto", 3)])
+def test_names_shapes_and_forward_equal_timm(size: str, channels: int) -> None:
+    theirs = timm_or_skip().create_model(f"convnextv2_{size}", in_chans=channels).double().eval()
+    ours = randomised(Encoder(ARCHITECTURES[size], channels))
     state = {k: v for k, v in theirs.state_dict().items() if not k.startswith("head.")}
     assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in ours.state_dict().items()}
     for parameter in ours.parameters():
         parameter.data.mul_(0.1)
     theirs.load_state_dict(ours.state_dict(), strict=False)
-    images = torch.randn(1, 1, 64, 64, dtype=torch.float64)
+    images = torch.randn(1, channels, 64, 64, dtype=torch.float64)
     with torch.no_grad():
         expected, got = theirs.forward_features(images), ours(images, torch.ones(1, 1, 2, 2, dtype=torch.bool))
     assert (got - expected).norm() / expected.norm() < 1e-12
@@ -221,9 +222,21 @@ def test_initial_weights_with_sd_1_are_cut_at_2_and_so_have_sd_088() -> None:
     assert network.stem.weight.std().item() == pytest.approx(0.8796, rel=0.05)
 
 
-def test_the_prediction_has_one_channel_per_pixel_of_a_cell() -> None:
-    network = MaskedAutoencoder(SMALL, decoder_width=8)
-    assert network(torch.zeros(2, 1, 64, 96), torch.ones(2, 1, 2, 3, dtype=torch.bool)).shape == (2, 1024, 2, 3)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_prediction_has_one_channel_per_pixel_of_a_cell(channels: int) -> None:
+    network = MaskedAutoencoder(SMALL, channels, decoder_width=8)
+    images, visible = torch.zeros(2, channels, 64, 96), torch.ones(2, 1, 2, 3, dtype=torch.bool)
+    assert network(images, visible).shape == (2, channels * 1024, 2, 3)
+
+
+def test_the_stems_responses_are_given_on_request_with_the_same_prediction() -> None:
+    network = randomised(MaskedAutoencoder(SMALL, decoder_width=8))
+    images = torch.randn(2, 1, 64, 64, dtype=torch.float64)
+    visible = some_visible(2, 2, 2, hidden=2)
+    predicted, stem = network(images, visible, with_stem=True)
+    assert torch.equal(predicted, network(images, visible))
+    expected = nn.functional.conv2d(images, network.stem.weight, network.stem.bias, stride=4)
+    assert torch.allclose(stem, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_an_unknown_size_is_refused_with_a_suggestion() -> None:

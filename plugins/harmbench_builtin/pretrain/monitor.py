@@ -65,6 +65,9 @@ class Window:
 
     def __init__(self, device: torch.device, work: Work) -> None:
         self._device, self._work = device, work
+        if device.type == "cuda":
+            # What was tried and measured before the first step does not count.
+            torch.cuda.reset_peak_memory_stats(device)
         self._restart()
 
     def _restart(self) -> None:

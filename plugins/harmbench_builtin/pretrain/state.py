@@ -64,7 +64,7 @@ class State:
         self.start = network.stem.weight.detach().clone()
         self.network = network.to(device)
         self.average = Average(self.network, settings.ema) if settings.ema else None
-        self.optimizer = make_optimizer(self.network, settings, fused=device.type == "cuda")
+        self.optimizer = make_optimizer(self.network, settings, fused=True)
 
     def save(self, out: Path) -> None:
         """Write a checkpoint into the training's folder."""
