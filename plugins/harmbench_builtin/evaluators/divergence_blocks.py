@@ -7,6 +7,7 @@ worked on by several threads and come out in order, the same numbers for any num
 from __future__ import annotations
 
 import importlib
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -122,10 +123,14 @@ def blocks(
     features = values.shape[1]
     width = max(1, BLOCK_BYTES // (8 * max(1, contrasts * replicates.size)))
 
+    own = threading.local()
+
     def work(columns: slice) -> tuple[slice, Floats]:
         out = np.zeros((len(range(features)[columns]), contrasts, replicates.size))
+        if not hasattr(own, "scratch"):  # kept by the thread: fresh memory costs more than the sums themselves
+            own.scratch = np.empty((min(width, features), contrasts, replicates.size))
         for part in parts:
-            part.add(values[part.stratum.rows, columns], out)
+            part.add(values[part.stratum.rows, columns], out, scratch=own.scratch[: len(out)])
         out[:, never] = np.nan
         return columns, out
 
@@ -160,8 +165,8 @@ class _Part:
         self.groups = _two_groups(stratum.mixtures)
         self._weights: npt.NDArray[np.int32] | None = None
 
-    def add(self, values: Floats, out: Floats, effective: Floats | None = None) -> None:
-        """Add share x divergence (and share x K_effective) of these columns."""
+    def add(self, values: Floats, out: Floats, effective: Floats | None = None, scratch: Floats | None = None) -> None:
+        """Add share x divergence (and share x K_effective) of these columns; `scratch` is shaped as `out`."""
         if not len(values):
             return
         if COMPILED is None or self.groups is None or self.replicates.manufacturers > _MOST_MANUFACTURERS:
@@ -171,7 +176,10 @@ class _Part:
         order, inside = _ordered(values, COMPILED.CHUNK)
         own, others = self.groups
         codes = self.replicates.codes
-        mine, its = (np.zeros_like(out), None if effective is None else np.zeros_like(effective))
+        mine, its = (np.empty_like(out) if scratch is None else scratch), None
+        mine.fill(0.0)
+        if effective is not None:
+            its = np.zeros_like(effective)
         sizes = (columns, order.shape[1], rows, self.replicates.size, *others.shape, self.bins, int(codes.ndim == 1))
         if COMPILED.add(
             order, inside, codes, self.replicates.counts, own, others, self.stratum.share, mine, its, sizes,

@@ -81,6 +81,16 @@ static inline doubles split(doubles x, doubles *e) {
     return (doubles)(bits - ((biased - 1024) << 52));
 }
 
+static inline int all_negative(ints x) {
+#if defined(__AVX512DQ__)
+    return _mm512_movepi64_mask((__m512i)x) == 0xff;
+#elif defined(__AVX2__)
+    return _mm256_movemask_pd((__m256d)x) == 0xf;
+#else
+    return !any_negative(~x);
+#endif
+}
+
 #define LOGS (2 * PARTS)
 
 /* x[i] = p[i] log2(a[i]) + q[i] log2(b[i]), a and b in (0, 2^1000). One division serves both logarithms, and all of them
@@ -209,20 +219,20 @@ static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *
 
 /* The numbers at the edges of one feature: at[k] for edge k + 1. `order` counts in units of 64-bit numbers. */
 static inline __attribute__((always_inline)) void find_edges(const lanes *l, const uint32_t *order,
-                                                             const int64_t *inside, int64_t padded, int bins, ints *at) {
+                                                             const int64_t *inside, int64_t padded, int bins, ints *seen, ints *at) {
     const int64_t *addend = (const int64_t *)l->addend;
     ints start[PARTS];
     int64_t from = 0;
     for (int p = 0; p < PARTS; p++) start[p] = -l->threshold[p];
     for (int k = 0; k < bins - 1; k++) {
         const ints *now = l->threshold + k * PARTS, *then = now + PARTS;
-        ints rest[PARTS], found[PARTS], step[PARTS], next[PARTS];
+        ints rest[PARTS], found[PARTS], step[PARTS];
         int64_t next_from = from;
         for (int p = 0; p < PARTS; p++) {
             rest[p] = start[p];
             found[p] = all(-1);
             step[p] = then[p] - now[p];
-            next[p] = rest[p] - step[p];
+            seen[from / CHUNK * PARTS + p] = rest[p];
         }
         for (int64_t j = from; j < padded;) {
             for (int i = 0; i < CHUNK; i++) {
@@ -233,22 +243,19 @@ static inline __attribute__((always_inline)) void find_edges(const lanes *l, con
                 }
             }
             j += CHUNK;
-            ints before = all(-1), behind = all(0), beyond[PARTS];
+            ints before = all(-1), behind = all(0);
             for (int p = 0; p < PARTS; p++) {
-                beyond[p] = rest[p] - step[p];
-                before &= beyond[p];
+                seen[j / CHUNK * PARTS + p] = rest[p];
+                before &= rest[p] - step[p];
                 behind |= found[p];
             }
-            /* Nobody is at the next edge yet: its walk can start here. No branch, which could not be predicted. */
-            const int64_t nobody = -(int64_t)!any_negative(~before);
-            const ints move = all(nobody);
-            next_from = (j & nobody) | (next_from & ~nobody);
-            for (int p = 0; p < PARTS; p++) next[p] = (beyond[p] & move) | (next[p] & ~move);
+            /* Nobody is at the next edge yet: its walk can start here. Noted without a branch, which would be missed. */
+            next_from = all_negative(before) ? j : next_from;
             if (!any_negative(behind)) break;
         }
         for (int p = 0; p < PARTS; p++) {
             at[k * PARTS + p] = found[p] + now[p];
-            start[p] = next[p];
+            start[p] = seen[next_from / CHUNK * PARTS + p] - step[p];
         }
         from = next_from;
     }
@@ -303,7 +310,8 @@ static int run(const divergence_task *t) {
     l.addend = aligned_alloc(64, ((size_t)t->rows + 1) * PARTS * sizeof(ints));
     l.threshold = aligned_alloc(64, edges * sizeof(ints));
     ints *at = aligned_alloc(64, edges * sizeof(ints));
-    int status = rows_of && order && l.addend && l.threshold && at ? 0 : 1;
+    ints *seen = aligned_alloc(64, ((size_t)(t->padded / CHUNK) + 1) * PARTS * sizeof(ints)); /* after each chunk */
+    int status = rows_of && order && l.addend && l.threshold && at && seen ? 0 : 1;
     for (size_t i = 0; i < orders && !status; i++) order[i] = (uint32_t)t->order[i] * LANES;
     for (int64_t start = 0; start < t->replicates && !status; start += LANES) {
         const int64_t width = t->replicates - start < LANES ? t->replicates - start : LANES;
@@ -312,8 +320,8 @@ static int run(const divergence_task *t) {
             if ((status = prepare(t, c, start, rows_of, &l))) break;
             for (int64_t f = 0; f < t->features; f++) {
                 const uint32_t *own = order + f * t->padded;
-                if (t->inside) find_edges(&l, own, t->inside + f * t->padded, t->padded, t->bins, at);
-                else find_edges(&l, own, NULL, t->padded, t->bins, at);
+                if (t->inside) find_edges(&l, own, t->inside + f * t->padded, t->padded, t->bins, seen, at);
+                else find_edges(&l, own, NULL, t->padded, t->bins, seen, at);
                 const int64_t to = (f * t->contrasts + c) * t->replicates + start;
                 double d[LANES], used[LANES];
                 sum_up(&l, at, t->bins, d, used);
@@ -328,5 +336,6 @@ static int run(const divergence_task *t) {
     free(l.addend);
     free(l.threshold);
     free(at);
+    free(seen);
     return status;
 }
