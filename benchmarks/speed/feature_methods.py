@@ -22,6 +22,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -94,8 +95,8 @@ def main() -> None:
         table = simulate(rows, 3720)
         for name in METHODS:
             method = parse_method(name, registry).features[0].build()
-            figures[f"{name}_fit"], _ = seconds(lambda method=method: method.fit(table, Context()))
-            figures[f"{name}_transform"], _ = seconds(lambda method=method: method.transform(table))
+            figures[f"{name}_fit"], _ = seconds(partial(method.fit, table, Context()))
+            figures[f"{name}_transform"], _ = seconds(partial(method.transform, table))
     if given.json:
         packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
         environment = {"python": platform.python_version(), "load": os.getloadavg()[0], "rows": rows, **packages}
