@@ -26,6 +26,9 @@ def as_text(results: Sequence[Result]) -> str:
     for name in dict.fromkeys(r.subject for r in results):
         own = [r for r in results if r.subject == name]
         width = max(len(r.title) for r in own)
+        if len({r.reason for r in own}) == 1 and own[0].status == "not applicable":
+            lines += [f"{name}: no check applies: {own[0].reason}", ""]
+            continue
         lines.append(f"{name}: {counts(own)}")
         for r in own:
             lines.append(f"  {r.check:<6} {r.title:<{width}}  {r.status}" + (f": {r.reason}" if r.reason else ""))

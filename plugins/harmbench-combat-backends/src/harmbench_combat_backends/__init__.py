@@ -1,0 +1,1 @@
+"""ComBat as other packages compute it: a plugin for harmbench."""
