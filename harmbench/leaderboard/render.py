@@ -111,7 +111,17 @@ def explanation(board: Board) -> list[str]:
         "Intervals are 95 %, from patient bootstrap on out-of-fold values, the same resamples for every method.",
         *(f"{d.label} (version {d.version}): {d.definition}." for d in shown),
         "Time: CPU seconds of image stage and extraction over all images, plus fitting and applying over all folds.",
+        origin(board),
     ]
+
+
+def origin(board: Board) -> str:
+    """Whether figures were rebuilt from stored predictions and features, and which were not."""
+    recorded = [d.label for d in board.definitions.values() if d.recorded]
+    if not board.rebuilt or len(recorded) == len(board.definitions):
+        return "Figures are as the run recorded them; `harmbench leaderboard build` works them out anew."
+    but = f", except {', '.join(recorded)}, which are as recorded" if recorded else ""
+    return f"Figures were worked out anew from stored predictions and features, and equal the recorded ones{but}."
 
 
 def sections(board: Board) -> list[tuple[str, list[Row]]]:
@@ -119,6 +129,7 @@ def sections(board: Board) -> list[tuple[str, list[Row]]]:
     parts = [
         ("Methods", board.of("ranked", "below the gate")),
         ("Transductive: fitted on all rows at once; a table of its own, in no rank", board.of("transductive")),
+        ("Confounded: the manufacturer determines the label; nothing here can be ranked", board.of("confounded")),
         ("Not ranked", board.of("not ranked")),
         ("Controls and canaries (never ranked; they bound the scores)", board.of("control")),
     ]
