@@ -35,7 +35,7 @@ def _compiled() -> ModuleType | None:
 
 
 COMPILED = _compiled()
-"""None where the package was installed without a C compiler: the same figures, some thirty times slower."""
+"""None where the package was installed without a C compiler: the same figures, about ten times slower."""
 BEST_SET = -1  # of the compiled program's instruction sets; tests set others
 
 

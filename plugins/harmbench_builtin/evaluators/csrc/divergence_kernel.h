@@ -154,55 +154,65 @@ typedef struct {
     int own_bits;
 } lanes;
 
-/* Fill in the numbers of contrast c for replicates start .. start + LANES - 1 (beyond the last one: the last one). */
-static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *rows_of, lanes *l) {
-    const int64_t L = t->manufacturers;
+/* Manufacturer and count of row r in the lanes from `start` on; lanes beyond the last replicate repeat it. */
+static inline void read_row(const divergence_task *t, int64_t r, int64_t start, int32_t *code, int32_t *count) {
+    const int64_t B = t->replicates, width = B - start < LANES ? B - start : LANES;
+    const int16_t *codes = t->fixed_codes ? NULL : t->codes + r * B + start;
+    const int32_t *counts = t->counts ? t->counts + r * B + start : NULL;
+    for (int i = 0; i < LANES; i++) {
+        const int64_t at = i < width ? i : width - 1;
+        code[i] = codes ? codes[at] : t->codes[r];
+        count[i] = counts ? counts[at] : 1;
+    }
+}
+
+/* Count the rows of every manufacturer in each lane, (manufacturers, LANES). */
+static void count_rows(const divergence_task *t, int64_t start, int64_t *rows_of) {
+    int32_t code[LANES], count[LANES];
+    memset(rows_of, 0, (size_t)(t->manufacturers * LANES) * sizeof *rows_of);
+    for (int64_t r = 0; r < t->rows; r++) {
+        read_row(t, r, start, code, count);
+        if (t->fixed_codes)
+            for (int i = 0; i < LANES; i++) rows_of[t->codes[r] * LANES + i] += count[i];
+        else
+            for (int i = 0; i < LANES; i++) rows_of[code[i] * LANES + i] += count[i];
+    }
+}
+
+/* Fill in the numbers of contrast c. `unit` has room for (manufacturers, LANES). */
+static int prepare(const divergence_task *t, int64_t c, int64_t start, const int64_t *rows_of, int64_t *unit,
+                   lanes *l) {
+    const int64_t L = t->manufacturers, mine = t->own[c];
     const uint8_t *others = t->others + c * L;
-    int64_t column[LANES], largest = 1;
-    memset(rows_of, 0, (size_t)(L * LANES) * sizeof *rows_of);
-    for (int i = 0; i < LANES; i++) column[i] = start + i < t->replicates ? start + i : t->replicates - 1;
-    for (int64_t r = 0; r < t->rows; r++)
-        for (int i = 0; i < LANES; i++) {
-            int code = t->codes[t->fixed_codes ? r : r * t->replicates + column[i]];
-            rows_of[code * LANES + i] += t->counts ? t->counts[r * t->replicates + column[i]] : 1;
-        }
+    int64_t largest = 1, mixed = 0;
     for (int i = 0; i < LANES; i++)
-        if (rows_of[t->own[c] * LANES + i] > largest) largest = rows_of[t->own[c] * LANES + i];
-    l->own_bits = 64 - __builtin_clzll((unsigned long long)largest);
-    const int mass_bits = TOP - l->own_bits;
-    int64_t mixed = 0;
+        if (rows_of[mine * LANES + i] > largest) largest = rows_of[mine * LANES + i];
     for (int64_t m = 0; m < L; m++) mixed += others[m];
+    l->own_bits = 64 - __builtin_clzll((unsigned long long)largest);
+    const int64_t full = 1LL << (TOP - l->own_bits);
 
     for (int i = 0; i < LANES; i++) {
-        int64_t unit[64], full = 1LL << mass_bits, of_own = rows_of[t->own[c] * LANES + i], multiple = 2 * mixed, sum = 0;
+        const int64_t of_own = rows_of[mine * LANES + i];
+        int64_t multiple = 2 * mixed, sum = 0, weight = 0;
         int there = of_own > 0;
         if (there) multiple = common_multiple(multiple, of_own, full);
         for (int64_t m = 0; m < L; m++) {
-            unit[m] = 0;
             if (!others[m]) continue;
             if (!rows_of[m * LANES + i]) there = 0;
             else if (multiple) multiple = common_multiple(multiple, rows_of[m * LANES + i], full);
         }
-        int64_t scale = multiple ? full / multiple * multiple : full;
-        if (there) {
-            for (int64_t m = 0; m < L; m++) {
-                int64_t parts = m == t->own[c] ? 2 * of_own : others[m] ? 2 * mixed * rows_of[m * LANES + i] : 0;
-                if (parts) unit[m] = (scale + parts / 2) / parts;
-                sum += unit[m] * rows_of[m * LANES + i];
-            }
-            /* Each unit is off by half at most. */
-            int64_t weight = 0;
-            for (int64_t m = 0; m < L; m++) weight += unit[m] ? rows_of[m * LANES + i] : 0;
-            if (!multiple && 0.5 * (double)weight > MAX_ERROR * (double)scale) return 2;
+        const int64_t scale = multiple ? full / multiple * multiple : full;
+        for (int64_t m = 0; m < L; m++) {
+            const int64_t of = rows_of[m * LANES + i];
+            const int64_t parts = !there ? 0 : m == mine ? 2 * of : others[m] ? 2 * mixed * of : 0;
+            const int64_t one = parts ? (scale + parts / 2) / parts : 0;
+            sum += one * of;
+            weight += one ? of : 0;
+            unit[m * LANES + i] = (one << l->own_bits) + (there && m == mine);
         }
+        /* Where no scale suits all, each unit is off by half at most. */
+        if (there && !multiple && 0.5 * (double)weight > MAX_ERROR * (double)scale) return 2;
         const int part = i / WIDTH, lane = i % WIDTH;
-        for (int64_t r = 0; r < t->rows; r++) {
-            int code = t->codes[t->fixed_codes ? r : r * t->replicates + column[i]];
-            int64_t count = t->counts ? t->counts[r * t->replicates + column[i]] : 1;
-            int64_t own = there && code == t->own[c];
-            l->addend[r * PARTS + part][lane] = count * ((unit[code] << l->own_bits) + own);
-        }
-        l->addend[t->rows * PARTS + part][lane] = 0;
         for (int k = 1; k <= t->bins; k++) {
             double at = ceil(((double)k / t->bins - t->tolerance) * (double)scale);
             at = k < t->bins ? at * (double)(1LL << l->own_bits) : 1.5 * (double)(1LL << TOP);
@@ -214,6 +224,16 @@ static int prepare(const divergence_task *t, int64_t c, int64_t start, int64_t *
         l->per_mass[part][lane] = 1.0 / (double)scale;
         l->present[part][lane] = there ? -1 : 0;
     }
+    int64_t *addend = (int64_t *)l->addend;
+    int32_t code[LANES], count[LANES];
+    for (int64_t r = 0; r < t->rows; r++, addend += LANES) {
+        read_row(t, r, start, code, count);
+        if (t->fixed_codes)
+            for (int i = 0; i < LANES; i++) addend[i] = count[i] * unit[t->codes[r] * LANES + i];
+        else
+            for (int i = 0; i < LANES; i++) addend[i] = count[i] * unit[code[i] * LANES + i];
+    }
+    memset(addend, 0, LANES * sizeof *addend); /* the padding */
     return 0;
 }
 
@@ -305,19 +325,21 @@ static inline void sum_up(const lanes *l, const ints *at, int bins, double *dive
 static int run(const divergence_task *t) {
     const size_t edges = (size_t)t->bins * PARTS, orders = (size_t)(t->features * t->padded);
     lanes l;
-    int64_t *rows_of = malloc((size_t)(t->manufacturers * LANES) * sizeof *rows_of);
+    const size_t table = (size_t)(t->manufacturers * LANES) * sizeof(int64_t);
+    int64_t *rows_of = malloc(table), *unit = malloc(table);
     uint32_t *order = malloc((orders + 1) * sizeof *order);
     l.addend = aligned_alloc(64, ((size_t)t->rows + 1) * PARTS * sizeof(ints));
     l.threshold = aligned_alloc(64, edges * sizeof(ints));
     ints *at = aligned_alloc(64, edges * sizeof(ints));
     ints *seen = aligned_alloc(64, ((size_t)(t->padded / CHUNK) + 1) * PARTS * sizeof(ints)); /* after each chunk */
-    int status = rows_of && order && l.addend && l.threshold && at && seen ? 0 : 1;
+    int status = rows_of && unit && order && l.addend && l.threshold && at && seen ? 0 : 1;
     for (size_t i = 0; i < orders && !status; i++) order[i] = (uint32_t)t->order[i] * LANES;
     for (int64_t start = 0; start < t->replicates && !status; start += LANES) {
         const int64_t width = t->replicates - start < LANES ? t->replicates - start : LANES;
+        count_rows(t, start, rows_of);
         for (int64_t c = 0; c < t->contrasts; c++) {
             if (t->share[c] == 0.0) continue;
-            if ((status = prepare(t, c, start, rows_of, &l))) break;
+            if ((status = prepare(t, c, start, rows_of, unit, &l))) break;
             for (int64_t f = 0; f < t->features; f++) {
                 const uint32_t *own = order + f * t->padded;
                 if (t->inside) find_edges(&l, own, t->inside + f * t->padded, t->padded, t->bins, seen, at);
@@ -332,6 +354,7 @@ static int run(const divergence_task *t) {
         }
     }
     free(rows_of);
+    free(unit);
     free(order);
     free(l.addend);
     free(l.threshold);
