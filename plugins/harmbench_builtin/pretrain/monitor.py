@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench_builtin.pretrain.throughput import peak_memory_mb
+from harmbench_builtin.pretrain.model import architecture
+from harmbench_builtin.pretrain.settings import Settings
+from harmbench_builtin.pretrain.throughput import measured_peak, peak_memory_mb, training_flops
 
 
 def stem_facts(weight: Tensor, start: Tensor) -> dict[str, float]:
@@ -58,6 +60,12 @@ class Work:
     images: int
     flops: float
     peak: float
+
+
+def work_of(settings: Settings, processes: int, device: torch.device, precision: str) -> Work:
+    """What a step of a training costs each process."""
+    flops = training_flops(architecture(settings.size), settings.image_size, settings.decoder_width)
+    return Work(settings.batch, flops * settings.batch / processes, measured_peak(device, precision))
 
 
 class Window:

@@ -28,15 +28,13 @@ from harmbench_builtin.pretrain.batches import Batch, Batches
 from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.distributed import World, connected
 from harmbench_builtin.pretrain.logs import Log, require_tensorboard
-from harmbench_builtin.pretrain.model import architecture
-from harmbench_builtin.pretrain.monitor import Window, Work, stem_facts
+from harmbench_builtin.pretrain.monitor import Window, stem_facts, work_of
 from harmbench_builtin.pretrain.optimizer import learning_rate, set_rate
 from harmbench_builtin.pretrain.pictures import Pictures
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.state import State
 from harmbench_builtin.pretrain.stopping import PretrainingStopped, StopSignals, TrainingDiverged
 from harmbench_builtin.pretrain.terms import Objective, terms_of
-from harmbench_builtin.pretrain.throughput import measured_peak, training_flops
 from harmbench_builtin.pretrain.tracing import tracer
 
 LOG = "log.jsonl"
@@ -160,7 +158,7 @@ class _Training:
     ) -> None:
         settings, state, optimizer = self.settings, self.state, self.state.optimizer
         pictures = self._pictures()
-        window = Window(self.device, self._work())
+        window = Window(self.device, work_of(settings, self.world.size, self.device, self.precision))
         started = time.perf_counter() - state.at.seconds
         while state.at.step < settings.steps:
             set_rate(optimizer, state.at.rate_scale * learning_rate(settings, state.at.step))
@@ -249,12 +247,6 @@ class _Training:
         if not self.world.first or not self.settings.reconstruct_every:
             return None
         return Pictures(self.out, self.images, self.mean, self.std, self.settings, self.device)
-
-    def _work(self) -> Work:
-        settings = self.settings
-        flops = training_flops(architecture(settings.size), settings.image_size, settings.decoder_width)
-        share = settings.batch / self.world.size
-        return Work(settings.batch, flops * share, measured_peak(self.device, self.precision))
 
     def _open_log(self, stack: ExitStack) -> Log | None:
         if not self.world.first:
