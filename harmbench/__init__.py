@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harmbench.components import Context, DatasetContext, EvaluationContext, Overlap
     from harmbench.data import Features, FeatureTable, FilteredImage, Image, ImageSet, Sample
-    from harmbench.errors import DataError, HarmbenchError, NotApplicable, UnseenManufacturer
+    from harmbench.errors import DataError, HarmbenchError, NotApplicable, UnseenManufacturer, UsageError
     from harmbench.hookspecs import hookimpl
     from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue, StoredCell
     from harmbench.specs import DatasetSpec, EvaluatorSpec, ExtractorSpec, HarmonizerSpec, MetricSpec
@@ -43,6 +43,7 @@ __all__ = [
     "Sample",
     "StoredCell",
     "UnseenManufacturer",
+    "UsageError",
     "__version__",
     "hookimpl",
 ]
