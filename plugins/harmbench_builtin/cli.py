@@ -59,8 +59,10 @@ def pretrain(
         changes[name] = _pair(value) if name == "crop" else convert(value, known[name], f"pretrain.{name}")
     changes |= {name: True for name, on in (("tensorboard", tensorboard), ("profile", profile)) if on}
     settings = preset_of(preset, **changes)
+    if data and scanners != "virtual":
+        raise UsageError("--scanners is about phantom images; it does not go with --data.")
     with connected(settings.device) as world, progress(quiet or json or not world.first) as report:
-        chosen = _images(data, images, settings, Path(out) / "images", world, report)
+        chosen = _images(data, images, scanners, settings, Path(out) / "images", world, report)
         if world.first:
             for name, why in chosen.skipped:
                 note(f"left out: {name}: {why}")
@@ -91,25 +93,29 @@ def _pair(text: str) -> tuple[float, float]:
 
 
 def _images(
-    data: str, count: int, settings: Settings, files: Path, world: World, report: ProgressFunction
+    data: str, count: int, mix: str, settings: Settings, files: Path, world: World, report: ProgressFunction
 ) -> PretrainingImages:
     """The images to train on; of several processes the first reads them, and all use its files."""
     from harmbench_builtin.pretrain import kept
 
     if world.size == 1:
-        return _read(data, count, settings, files, report)
-    world.first_does(lambda: kept.keep(_read(data, count, settings, files, report), files))
+        return _read(data, count, mix, settings, files, report)
+    world.first_does(lambda: kept.keep(_read(data, count, mix, settings, files, report), files))
     return kept.open_kept(files)
 
 
-def _read(data: str, count: int, settings: Settings, files: Path, report: ProgressFunction) -> PretrainingImages:
+def _read(
+    data: str, count: int, mix: str, settings: Settings, files: Path, report: ProgressFunction
+) -> PretrainingImages:
     from harmbench_builtin.pretrain import data as source
 
     pairs = settings.consistency > 0 and settings.views == "pairs"
     if not data:
         from harmbench.run.run import default_jobs
 
-        return source.from_phantom(count, settings.seed, n_jobs=default_jobs(), progress=report, pairs=pairs)
+        return source.from_phantom(
+            count, settings.seed, n_jobs=default_jobs(), progress=report, pairs=pairs, scanners=mix
+        )
     in_memory = 0 if settings.residence == "memory-map" else source.IN_MEMORY
     if data.endswith(".csv"):
         from harmbench.components import DatasetContext
