@@ -1,0 +1,1 @@
+"""Medians of manufacturers brought together: a plugin for harmbench."""

@@ -1,0 +1,1 @@
+"""Features computed by Nyxus: a plugin for harmbench."""
