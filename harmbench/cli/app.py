@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from harmbench import __version__
-from harmbench.cli import cache, check, data, doctor, info, leaderboard, listing, new, run
+from harmbench.cli import cache, check, compare, data, doctor, info, leaderboard, listing, new, run, submit
 
-VERBS = ("run", "list", "info", "check", "new", "doctor", "data", "leaderboard", "cache")
+VERBS = ("run", "list", "info", "check", "new", "doctor", "data", "leaderboard", "compare", "submit", "cache")
 
 
 def _version(wanted: bool) -> None:
@@ -49,6 +49,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.command("doctor")(doctor.doctor)
     app.add_typer(data.app, name="data")
     app.add_typer(leaderboard.app, name="leaderboard")
+    app.command("compare")(compare.compare)
+    app.command("submit")(submit.submit)
     app.add_typer(cache.app, name="cache")
     verb = next((a for a in arguments if not a.startswith("-")), None)
     if verb not in VERBS:

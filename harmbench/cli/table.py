@@ -50,3 +50,13 @@ def show_board(board: Board) -> None:
     console.print()
     for line in render.explanation(board):
         console.print(line, style="dim", markup=False)
+
+
+def show_tables(title: str, tables: Sequence[tuple[str, Sequence[str], list[list[str]]]], notes: Sequence[str]) -> None:
+    """Print plain tables (title, headings, lines) and what must be known of them."""
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(f"\n{title}", style="bold", markup=False)
+    for note in notes:
+        console.print(note, markup=False)
+    for name, head, lines in tables:
+        _print(console, name, head, lines)

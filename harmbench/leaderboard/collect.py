@@ -137,11 +137,12 @@ def build(
                 figures.append(rebuilt.metrics)
                 recorded |= rebuilt.recorded
         rows.append(make_row(records, average(figures), found.plan))
-    board = _header(found, recorded).model_copy(update={"rows": rows, "rebuilt": registry is not None})
+    board = header(found, recorded).model_copy(update={"rows": rows, "rebuilt": registry is not None})
     return ranked(board, found.notes)
 
 
-def _header(found: Gathered, recorded: Mapping[str, str]) -> Board:
+def header(found: Gathered, recorded: Mapping[str, str]) -> Board:
+    """A board without rows: what is compared, on what, and where it comes from."""
     plan = found.plan
     facts = [k for k in Definition.model_fields if k != "recorded"]
     return Board.model_validate(

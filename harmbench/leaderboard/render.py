@@ -151,33 +151,33 @@ def by_manufacturer(board: Board) -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text that cannot end a cell or start markup, wherever a user's names are shown."""
     for character in "\\|<>`*_[]":
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ").replace("\r", " ")
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    body = ["| " + " | ".join(_escape(c) for c in line) + " |" for line in lines]
-    return ["| " + " | ".join(_escape(c) for c in head) + " |", "|" + "---|" * len(head), *body]
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    body = ["| " + " | ".join(escape(c) for c in line) + " |" for line in lines]
+    return ["| " + " | ".join(escape(c) for c in head) + " |", "|" + "---|" * len(head), *body]
 
 
 def markdown(board: Board) -> str:
     """The whole board as Markdown."""
-    out = [f"# {_escape(board.title)}", "", *(f"{_escape(line)}  " for line in caption(board)), ""]
+    out = [f"# {escape(board.title)}", "", *(f"{escape(line)}  " for line in caption(board)), ""]
     for title, rows in sections(board):
-        out += [f"## {title}", "", *_table(headings(board), [cells(row, board) for row in rows]), ""]
-        out += [f"- {_escape(row.method)}: {_escape(row.reason)}" for row in rows if row.reason]
+        out += [f"## {title}", "", *markdown_table(headings(board), [cells(row, board) for row in rows]), ""]
+        out += [f"- {escape(row.method)}: {escape(row.reason)}" for row in rows if row.reason]
         out += [""] if any(row.reason for row in rows) else []
     head, lines = by_manufacturer(board)
-    out += ["## Per manufacturer", "", *_table(head, lines), ""]
+    out += ["## Per manufacturer", "", *markdown_table(head, lines), ""]
     if board.of("not run"):
         out += ["## Not run", ""]
-        out += [f"- {_escape(r.method)}: {r.status}, {_escape(r.reason)}" for r in board.of("not run")] + [""]
+        out += [f"- {escape(r.method)}: {r.status}, {escape(r.reason)}" for r in board.of("not run")] + [""]
     if board.warnings:
-        out += ["## Notes", "", *(f"- {_escape(w)}" for w in board.warnings), ""]
-    out += ["## How to read this", "", *(f"- {_escape(line)}" for line in explanation(board)), ""]
+        out += ["## Notes", "", *(f"- {escape(w)}" for w in board.warnings), ""]
+    out += ["## How to read this", "", *(f"- {escape(line)}" for line in explanation(board)), ""]
     return "\n".join(out)
 
 

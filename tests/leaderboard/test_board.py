@@ -108,7 +108,7 @@ def test_markdown_csv_and_json_say_the_same(go):
     board = build([go("center", "crashes")])
     text = render.markdown(board)
     value = render.with_interval(by_name(board)["center"].overall["gap"])
-    assert render._escape(value) in text
+    assert render.escape(value) in text
     assert repr(by_name(board)["center"].overall["gap"].value) in render.as_csv(board)
     assert Board.model_validate_json(render.as_json(board)) == board
 

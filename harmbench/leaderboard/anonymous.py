@@ -1,0 +1,138 @@
+"""A run folder's files as a stranger may have them: numbered ids, no paths, no names of users or machines."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmbench.data import FeatureTable
+from harmbench.errors import DataError
+from harmbench.run.ids import HIDDEN_COLUMNS, ranked
+from harmbench.run.store import COVARIATE, table_digest
+from harmbench.run.stored import Columns, RunData
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PATH = re.compile(r"(?:^|[\s\"'=:(\[])(~?/(?:[\w.+-]+/)+[\w.+-]*|[A-Za-z]:[\\/][^\s\"']+|\\\\[^\s\"']+)")
+_OPTIONS = ("--data", "-d", "--out", "-o", "--plugin")
+COMMON = frozenset({"root", "user", "users", "runner", "home", "admin", "ubuntu", "localhost", "test", "harmbench"})
+"""Names that say nothing, and that are words besides."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Numbers in place of ids, in the order of the ids, so that the same resamples are drawn from them."""
+
+    sample: Mapping[str, str]
+    patient: Mapping[str, str]
+    pair: Mapping[str, str]
+
+    @classmethod
+    def of(cls, data: RunData) -> Names:
+        """Those of a run."""
+        columns = data.samples
+        pairs = ranked([p for p in columns["pair"].tolist() if p], "o")
+        return cls(ranked(columns["sample"].tolist(), "s"), ranked(columns["patient"].tolist(), "p"), {"": "", **pairs})
+
+    def columns(self, columns: Mapping[str, Any], where: Path) -> dict[str, Any]:
+        """A table with its ids replaced.
+
+        Raises
+        ------
+        DataError
+            An id that is not in `samples.parquet`.
+        """
+        result = dict(columns)
+        for name in HIDDEN_COLUMNS:
+            if name in columns:
+                known: Mapping[str, str] = getattr(self, name)
+                try:
+                    result[name] = [known[str(value)] for value in columns[name].tolist()]
+                except KeyError as error:
+                    raise DataError(f"{error} is not in samples.parquet.", file=where, column=name) from None
+        return result
+
+    def digest(self, table: FeatureTable) -> str:
+        """The digest of a raw table under its new ids."""
+        samples = [self.sample[name] for name in table.samples.tolist()]
+        return table_digest(FeatureTable(**{**table.__dict__, "samples": _texts(samples)}))
+
+
+def _texts(names: list[str]) -> Any:
+    import numpy as np
+
+    return np.array(names, dtype=str)
+
+
+def samples_table(columns: Columns, covariates: bool) -> dict[str, Any]:
+    """`samples.parquet` without what is known of each patient, unless the data are simulated."""
+    return {name: column for name, column in columns.items() if covariates or not name.startswith(COVARIATE)}
+
+
+def record_of(record: Mapping[str, Any], raw: Callable[[str], str]) -> dict[str, Any]:
+    """A record without traceback, and without what an error text quotes (it may quote a sample or a file)."""
+    hidden = {k: _QUOTED.sub("'…'", v) for k, v in record["not_applicable"].items()}
+    return {
+        **record,
+        "details": "",
+        "error": _QUOTED.sub("'…'", record["error"]),
+        "not_applicable": hidden,
+        "raw": raw(record["raw"]) if record["raw"] else "",
+    }
+
+
+def environment_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Environment entries whose command line tells neither where the data lay nor where results went."""
+    return [{**entry, "command": _command(entry["command"])} for entry in entries]
+
+
+def _command(words: list[str]) -> list[str]:
+    kept, hide = [], False
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if hide:
+            kept.append("…")
+        elif option in _OPTIONS and equals:
+            kept.append(f"{option}=…")
+        else:
+            kept.append(word.replace("\\", "/").rsplit("/", 1)[-1])
+        hide = word in _OPTIONS
+    return kept
+
+
+def own_names() -> tuple[str, ...]:
+    """Names of this user and this machine that must not be published; words that say nothing are left out."""
+    found = {Path.home().name}
+    for ask in (getpass.getuser, socket.gethostname):
+        try:
+            found.add(ask())
+        except (OSError, KeyError):  # no such entry in this system
+            continue
+    found |= {name.partition(".")[0] for name in found}
+    return tuple(sorted(name for name in found if len(name) > 2 and name.lower() not in COMMON))
+
+
+def telling(text: str, names: Iterable[str] = ()) -> list[str]:
+    """What in a text tells who or where: absolute paths, and the names given."""
+    found = [match.group(1) for match in _PATH.finditer(text)]
+    found += [name for name in names if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text, re.IGNORECASE)]
+    return list(dict.fromkeys(found))
+
+
+def texts_of(value: Any) -> list[str]:
+    """All texts in a JSON value, keys included."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for k, v in value.items() for text in (*texts_of(k), *texts_of(v))]
+    return [text for v in value for text in texts_of(v)] if isinstance(value, list | tuple) else []
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as files of a bundle have it."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,19 @@
+"""Boards of older schemas, as they are read today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harmbench.upgrading import Document, Step
+
+
+def upgrade_1_to_2(board: Document) -> Document:
+    """Schema 1 kept no replicates, so such a board can be shown and compared, and its ranks not worked out anew."""
+    rows = []
+    for row in board["rows"]:
+        alone = row["section"] not in ("ranked", "below the gate")
+        rows.append({**row, "apart": row["section"] if alone else None, "apart_reason": row["reason"] if alone else ""})
+    return {**board, "rows": rows, "rebuilt": False, "rebuildable": False}
+
+
+BOARD: Mapping[int, Step] = {1: upgrade_1_to_2}
