@@ -159,6 +159,10 @@ def _itself(module: ModuleType) -> ModuleType:
     return module
 
 
+def _absent(name: str, known: list[str]) -> ModuleType:
+    raise UsageError(f"no plugin '{name}' is installed.{suggestion(name, known)}")
+
+
 def _import_builtin() -> ModuleType:
     """The built-in plugin, also when the source tree is used without being installed."""
     try:
@@ -182,8 +186,9 @@ def load_plugins(files: Iterable[str | os.PathLike[str]] = ()) -> PluginManager:
 
     Notes
     -----
-    `HARMBENCH_PLUGINS=a,b` restricts to the entry points of these names (the built-ins always load; an empty value
-    means none of the others). `HARMBENCH_STRICT=1` raises at the first failure. `HARMBENCH_TRACE=1` prints hook calls.
+    `HARMBENCH_PLUGINS=a,b` restricts to the entry points of these names (the built-ins always load; `none`, or an empty
+    value, means none of the others). `HARMBENCH_STRICT=1` raises at the first failure. `HARMBENCH_TRACE=1` prints hook
+    calls.
     """
     from harmbench import __version__
 
@@ -192,8 +197,9 @@ def load_plugins(files: Iterable[str | os.PathLike[str]] = ()) -> PluginManager:
     named = {value for file in paths if file.is_dir() for _, value in read_source_folder(file).entries}
     manager.add(Origin("builtin", "harmbench", __version__), _import_builtin)
     wanted = os.environ.get("HARMBENCH_PLUGINS")
-    chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+    chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()} - {"none"}
+    entries = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value))
+    for entry in entries:
         if entry.value == BUILTIN or (chosen is not None and entry.name not in chosen):
             continue
         if entry.value in named:
@@ -201,6 +207,9 @@ def load_plugins(files: Iterable[str | os.PathLike[str]] = ()) -> PluginManager:
         distribution = entry.dist
         name, version = (distribution.name, distribution.version) if distribution else ("unknown distribution", "")
         manager.add(Origin(entry.name, name, version), entry.load)
+    known = {entry.name for entry in entries} | {"builtin"}
+    for name in sorted((chosen or set()) - known):
+        manager.add(Origin(name, "HARMBENCH_PLUGINS", ""), partial(_absent, name, sorted(known)))
     for path in paths:
         for origin, module in load_given(path):
             before = len(manager.failures)

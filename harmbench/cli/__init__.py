@@ -29,10 +29,14 @@ def run_command(arguments: list[str]) -> int:
     # A warning is a line for the user, not a line of our source.
     warnings.formatwarning = lambda message, *_args, **_more: f"harmbench: {message}\n"
     debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
+    strict = "--strict" in arguments
+    arguments = [a for a in arguments if a not in ("--debug", "--strict")]
     as_json = "--json" in arguments
     from harmbench.cli.app import build_app
 
+    before = os.environ.get("HARMBENCH_STRICT")
+    if strict:
+        os.environ["HARMBENCH_STRICT"] = "1"  # workers see it, too
     try:
         result = build_app(arguments)(args=arguments, prog_name="harmbench", standalone_mode=False)
         return result if isinstance(result, int) else EXIT_OK
@@ -63,6 +67,11 @@ def run_command(arguments: list[str]) -> int:
             f"{type(error).__name__}: {error} (This is a fault of harmbench or of a plugin; --debug shows where.)"
         )
         return _say(problem, EXIT_NOTHING_RAN, as_json)
+    finally:
+        if strict and before is None:
+            del os.environ["HARMBENCH_STRICT"]
+        elif strict:
+            os.environ["HARMBENCH_STRICT"] = before or ""
 
 
 def _say(error: HarmbenchError, code: int, as_json: bool) -> int:

@@ -24,6 +24,9 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A plugin that fails to load is an error (may stand anywhere).")
+    ] = False,
 ) -> None:
     """Which harmonization method makes radiomic features comparable across manufacturers without losing the disease?
 

@@ -19,7 +19,7 @@ from harmbench.data import ImageSet
 from harmbench.design import check_design, confounded
 from harmbench.errors import DataError, NotApplicable, UsageError
 from harmbench.methods import Component, Method
-from harmbench.plugins import Registry, missing_requirements
+from harmbench.plugins import Catalogue, Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench.run import documents
 from harmbench.run.cache import Cache
@@ -165,7 +165,9 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     }
     # Through its model, so that what is compared on a second run is what was written on the first.
     written = documents.Plan.model_validate_json(json.dumps(record_of_plan)).model_dump(mode="json", by_alias=True)
-    folder.open(written, environment(registry, options.arguments))
+    facts = environment(registry, options.arguments)
+    facts.setdefault("facts", {})["components"] = _origins(plan, registry)
+    folder.open(written, facts)
     summary = Summary(folder.path)
     try:
         folder.write_data(images, folds, revision)
@@ -206,6 +208,16 @@ def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan)
         "confounded": confounded(scored),
         "notes": list(notes),
     }
+
+
+def _origins(plan: Plan, registry: Registry) -> dict[str, str]:
+    """Which distribution the data set, the extractor and the evaluators came from; methods say it in their records."""
+    parts: list[tuple[str, Catalogue[Any], Component]] = [
+        ("data set", registry.datasets, plan.dataset),
+        ("extractor", registry.extractors, plan.extractor),
+        *(("evaluator", registry.evaluators, e) for e in plan.evaluators),
+    ]
+    return {f"{kind} {part.spec.name}": str(found.origin(part.spec.name)) for kind, found, part in parts}
 
 
 def _facts(

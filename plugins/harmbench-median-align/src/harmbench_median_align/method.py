@@ -28,7 +28,7 @@ class MedianAlign:
         if len(bad):
             row, column = bad[0]
             raise DataError(
-                f"median-align needs finite values; '{table.features[column]}' of sample '{table.samples[row]}' is not.",
+                f"median-align needs finite values; '{table.features[column]}' of '{table.samples[row]}' is not.",
                 remedy="Leave the sample or the feature out.",
             )
         common = np.median(table.values, axis=0)
