@@ -148,7 +148,9 @@ def _difference(a: Side, b: Side, key: tuple[str, str, str], *, paired: bool) ->
             low, high = bounds
             if low > 0 or high < 0:
                 better = "A" if (low > 0) == (definition.direction == "max") else "B"
-    notes = [f"{side.label}: {m.note}" for side, m in ((a, one), (b, other)) if math.isnan(m.value) and m.note]
+    missing = [(side.label, m.note) for side, m in ((a, one), (b, other)) if math.isnan(m.value) and m.note]
+    same = len(missing) == 2 and missing[0][1] == missing[1][1]
+    notes = [missing[0][1]] if same else [f"{label}: {note}" for label, note in missing]
     return Difference(
         metric=key[0],
         label=definition.label,

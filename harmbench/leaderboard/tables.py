@@ -36,7 +36,7 @@ def comparison_notes(found: Comparison) -> list[str]:
     else:
         notes = [f"NOT PAIRED: {'; '.join(found.unpaired_because)}. Intervals are those of independent samples."]
     notes += [f"Not compared: {text}." for text in found.refused]
-    notes += [f"{d.label} {d.place}".strip() + f": {d.note}." for d in found.differences if d.note]
+    notes += [f"{d.label}: {d.note}." for d in found.differences if d.note and d.scope == "overall"]
     return notes
 
 
