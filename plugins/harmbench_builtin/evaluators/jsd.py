@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ from harmbench_builtin.evaluators.parameters import require
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+_CALIBRATED = 400
+"""Features before the feature stage that attenuation is measured on, at most."""
+_ALWAYS = 1 << 30
+"""As `small_group`: the permutation mean is subtracted whatever the design."""
+_NOTHING, _LEAST = 0.01, 0.2
 RAW: dict[Form, str] = {"marginal": "jsd_raw", "conditional": "jsd_conditional_raw"}
 CORRECTED: dict[Form, str] = {"marginal": "jsd_corrected", "conditional": "jsd_conditional"}
 
@@ -29,8 +35,8 @@ class Jsd:
     """JSD of the out-of-fold features: raw, corrected and class-conditional; overall, per manufacturer and per pair.
 
     Overall is the mean over features (shape2D apart) of the mean over manufacturers of each one against the balanced
-    mixture of the others. Where folds keep other features, each one is compared on the rows of the folds that use it
-    and counts as often as there are such folds.
+    mixture of the others. Where folds keep other features, each one is compared on the rows of the folds that use it,
+    counts as often as there are such folds, and is brought to the scale of all rows (`attenuation`).
 
     Resampling adds a second copy of the bias. Where the first-order formula is the correction, bootstrap replicates
     hold the resample's raw value minus twice the formula. Where groups are too small for it (the permutation mean is
@@ -65,7 +71,7 @@ class Jsd:
         engine = ManufacturerDivergence(
             table, self.bins, self.small_group, context.permutations, seed, result.absent, context.n_jobs
         )
-        using, unknown = _comparable(engine, result)
+        using, factors, unknown = _comparable(engine, result)
         ranked = ~np.char.startswith(np.array(table.features, dtype=str), SHAPE_PREFIX)
         kept = selected_features(context.earlier, table.features, len(result.of("cross-validation"))) & ranked
         note = "; ".join([f"definition {DEFINITION}, K={self.bins}", engine.correction, *engine.left_out, *unknown])
@@ -75,11 +81,14 @@ class Jsd:
         estimates: dict[Form, Estimate] = {}
         forms: tuple[Form, Form] = ("marginal", "conditional")
         for form in forms:
-            estimate = estimates[form] = engine.estimate(form, ranked * using, p_values=form == "conditional")
+            estimate = engine.estimate(form, ranked * using, p_values=form == "conditional")
+            if factors is not None:
+                estimate = replace(estimate, raw=estimate.bias + estimate.corrected / factors)
+            estimates[form] = estimate
             parts = _feature_classes(table.features, ranked)
             sets = [ranked, kept, *parts.values()] if form == "conditional" else [ranked]
             masks = np.array(sets) * using
-            drawn = engine.replicates(form, context.resamples, masks) if context.resamples.size else None
+            drawn = _replicates(engine, form, context.resamples, masks, factors) if context.resamples.size else None
             values += _by_contrast(engine, estimate, form, ranked * using, drawn, note)
             if form == "conditional":
                 per_feature = estimate.corrected[headline].mean(axis=0)
@@ -109,26 +118,96 @@ class Jsd:
         return self.evaluate(stored.result, context)
 
 
-def _comparable(engine: ManufacturerDivergence, result: CellResult) -> tuple[Integers, list[str]]:
-    """How often each feature counts, and a note on those that cannot be compared.
+def _comparable(engine: ManufacturerDivergence, result: CellResult) -> tuple[Integers, Floats | None, list[str]]:
+    """How often each feature counts, its attenuation (None: none anywhere), and a note where folds differ.
 
-    A feature that few folds use may have no rows of some manufacturer and label; it is left out of all means then.
+    A feature that few folds use may have too few rows for any figure; it is left out of all means then.
     """
     using = result.folds_using
     if result.absent is None:
-        return using, []
-    impossible = np.zeros(len(using), dtype=bool)
+        return using, None, []
+    factors = attenuation(engine, result.raw, result.absent)
     for features, raw in engine.sweep("conditional", engine.replicates_of(engine.code), engine.headline):
-        impossible[features] = np.isnan(raw).any(axis=(1, 2))
-    if not impossible.any() or impossible.all():
-        return using, []
-    note = f"{int(impossible.sum())} features left out: the folds that use them lack a manufacturer under a label"
-    return np.where(impossible, 0, using), [note]
+        factors[features] = np.where(np.isnan(raw).any(axis=(1, 2)), np.nan, factors[features])
+    impossible = np.isnan(factors)
+    note = f"folds use different features: divided by {np.nanmin(factors):.2f} to 1 for the rows that lack a feature"
+    if impossible.all():
+        return using, factors, [f"{note}; too few rows for any of them"]
+    if impossible.any():
+        note += f"; {int(impossible.sum())} features left out (too few rows)"
+    return np.where(impossible, 0, using), factors, [note]
+
+
+def attenuation(engine: ManufacturerDivergence, raw: FeatureTable, absent: Bools) -> Floats:
+    """What share of a divergence is left when it is measured on those rows only that have the feature, float64 (p,).
+
+    Corrected for sample size, the divergence of equal distributions averages to 0 on any number of rows. A true
+    divergence does not keep its size: ten bins cannot show it in a handful of rows. (Two manufacturers, 4:1, shifted by
+    1 sd: .157 on 1920 rows, .150 on 240, .12 on 120, .08 on 48.) A method that uses a feature in one fold of five would
+    seem to have halved it. How much is lost is a matter of the rows, not of the method, and it is measured on features
+    that nobody chose: those before the feature stage, on the same rows and on all, by least squares through the origin.
+
+    Parameters
+    ----------
+    engine : ManufacturerDivergence
+        Of the method's features.
+    raw : FeatureTable
+        Before the feature stages, the same rows.
+    absent : bool array (n, p)
+
+    Returns
+    -------
+    float64 (p,)
+        At most 1; NaN below 0.2, where what is left says nothing. 1 where the features before differ by less than
+        0.01 between manufacturers: then there is nothing to lose.
+    """
+    names = np.array(raw.features, dtype=str)
+    texture = np.flatnonzero(~np.char.startswith(names, SHAPE_PREFIX))
+    sample = raw.columns(texture[:: max(1, len(texture) // _CALIBRATED)])
+
+    def corrected(missing: Bools | None) -> Floats:
+        like = ManufacturerDivergence(
+            sample, engine.bins, _ALWAYS, seed=engine.seed, absent=missing, n_jobs=engine.n_jobs
+        )
+        return np.asarray(like.estimate("conditional", p_values=False).corrected[like.headline].mean(axis=0))
+
+    whole = corrected(None)
+    known: dict[bytes, float] = {}
+    factors = np.ones(absent.shape[1])
+    if not whole.mean() > _NOTHING:
+        return factors
+    for column, missing in enumerate(absent.T):
+        if not missing.any():
+            continue
+        pattern = missing.tobytes()
+        if pattern not in known:
+            part = corrected(np.repeat(missing[:, None], len(sample.features), axis=1))
+            usable = ~np.isnan(part)
+            slope = float(part[usable] @ whole[usable] / (whole[usable] @ whole[usable])) if usable.any() else 0.0
+            known[pattern] = min(slope, 1.0) if slope >= _LEAST else float("nan")
+        factors[column] = known[pattern]
+    return factors
+
+
+def _replicates(
+    engine: ManufacturerDivergence,
+    form: Form,
+    resamples: npt.NDArray[np.float32],
+    masks: Integers,
+    factors: Floats | None,
+) -> Floats:
+    """Means over sets of features in every resample, each feature's in units of what it would be on all rows."""
+    if factors is None:
+        return engine.replicates(form, resamples, masks)
+    weights = np.where(masks > 0, masks / factors, 0.0)
+    scale = weights.sum(axis=1) / np.maximum(masks.sum(axis=1), 1)
+    return engine.replicates(form, resamples, weights) * scale[:, None]
 
 
 def corrected_replicates(engine: ManufacturerDivergence, raw: Floats, value: float, subtracted: float) -> Floats:
     """Bootstrap replicates of a corrected value from those of the raw one (see `Jsd`)."""
-    return centred(raw, value) if engine.permutation_bias else raw - 2.0 * subtracted
+    measured = engine.permutation_bias or len(engine.runs) > 1
+    return centred(raw, value) if measured else raw - 2.0 * subtracted
 
 
 def selected_features(earlier: Mapping[str, Mapping[str, Any]], features: Sequence[str], folds: int) -> Bools:

@@ -113,6 +113,12 @@ def _runs(absent: Array | None, features: int) -> list[tuple[npt.NDArray[np.intp
     return [(run, ~absent[:, run[0]]) for run in np.split(np.arange(features), starts[1:])]
 
 
+def _alike(absent: Array) -> npt.NDArray[np.intp]:
+    """A number for each row, the same for rows that lack the same features."""
+    _, code = np.unique(np.packbits(absent, axis=1), axis=0, return_inverse=True)
+    return np.asarray(code, dtype=np.intp).reshape(-1)
+
+
 def _within(strata: Sequence[Array], present: Array | None) -> list[npt.NDArray[np.intp]]:
     """The rows of each stratum that are present."""
     return [s if present is None else s[present[s]] for s in strata]
@@ -177,6 +183,9 @@ class ManufacturerDivergence:
         }
         self.rows_per_stratum = {form: self._counts(strata) for form, strata in self.strata.items()}
         self.runs = _runs(absent, table.values.shape[1])
+        # Rows that lack the same features are permuted among themselves: every feature's groups keep their sizes.
+        alike = np.zeros(len(table), dtype=np.intp) if absent is None else _alike(absent)
+        self.permuted: dict[Form, npt.NDArray[np.intp]] = {"marginal": alike, "conditional": 2 * alike + self.label}
         repeated = len(np.unique(table.patient)) < len(table)
         counts = np.array([self._counts(_within(self.strata["conditional"], rows)) for _, rows in self.runs])
         small = bool((counts[counts > 0] < small_group).any())
@@ -268,14 +277,11 @@ class ManufacturerDivergence:
         p = mean_p = None
         if p_values or (self.permutation_bias and own_null):
             draws = self.draws if p_values else BIAS_DRAWS
-            mean_null, p, mean_p = self._null(form, raw, self._within_label(draws), chosen)
+            mean_null, p, mean_p = self._null(form, raw, self._permuted("conditional", draws), chosen)
             if self.permutation_bias and own_null:
                 correction = mean_null
         if self.permutation_bias and not own_null:
-            codes = permute_manufacturer(
-                self.table.patient, self.table.manufacturer, np.zeros(len(self.table)), BIAS_DRAWS, self.seed
-            )
-            correction = self._null(form, raw, codes, chosen)[0]
+            correction = self._null(form, raw, self._permuted(form, BIAS_DRAWS), chosen)[0]
         return Estimate(raw, effective, correction, p if p_values else None, mean_p if p_values else None)
 
     def replicates(self, form: Form, resamples: Array, masks: Array) -> Floats:
@@ -332,8 +338,9 @@ class ManufacturerDivergence:
         """Rows of every manufacturer in every stratum (S, L)."""
         return np.array([np.bincount(self.code[s], minlength=len(self.manufacturers)) for s in strata])
 
-    def _within_label(self, draws: int) -> npt.NDArray[np.int16]:
-        return permute_manufacturer(self.table.patient, self.table.manufacturer, self.label, draws, self.seed)
+    def _permuted(self, form: Form, draws: int) -> npt.NDArray[np.int16]:
+        """Manufacturers drawn anew, among all patients or (conditional) within labels."""
+        return permute_manufacturer(self.table.patient, self.table.manufacturer, self.permuted[form], draws, self.seed)
 
     def _null(self, form: Form, raw: Floats, codes: Array, chosen: Array | None) -> tuple[Floats, Floats, Floats]:
         """Mean under permutation (C, p), p-value of each feature (C, p) and of the means (C + 1,).
@@ -350,36 +357,27 @@ class ManufacturerDivergence:
             parts = [(everything, codes[:BIAS_DRAWS]), (self.headline, codes[BIAS_DRAWS:])]
         total = np.zeros_like(raw)
         at_least = np.zeros_like(raw)
-        made = np.zeros_like(raw)
+        made = np.zeros(len(raw))
         means = []  # of the headline contrasts over the chosen features, one row per draw
         for which, drawn in parts:
             if not len(drawn):
                 continue
+            made[which] += len(drawn)
             sums = np.zeros((len(which), len(drawn)))
-            missing = np.zeros_like(sums)
             for features, null in self.sweep(form, self.replicates_of(drawn.T), which):
                 here = np.ix_(np.array(which), features)
-                inside = tested[features]
-                weights = chosen[features][inside]
-                known = ~np.isnan(null)
-                if not known.all():
-                    # A draw that leaves a manufacturer without rows of a feature that few rows have says nothing there.
-                    null = np.where(known, null, 0.0)
-                    missing += np.tensordot(weights, (~known[inside]).astype(np.float64), 1)
-                made[here] += known.sum(axis=2).T
                 total[here] += null.sum(axis=2).T
-                at_least[here] += (known & (null >= raw[here].T[:, :, None] - 1e-12)).sum(axis=2).T
-                sums += np.tensordot(weights, null[inside], 1)
-            if missing.any():
-                sums *= chosen.sum() / np.maximum(chosen.sum() - missing, 1.0)
+                at_least[here] += (null >= raw[here].T[:, :, None] - 1e-12).sum(axis=2).T
+                inside = tested[features]
+                sums += np.tensordot(chosen[features][inside], null[inside], 1)
             means.append(sums[[which.index(c) for c in self.headline]].T)
         null_means = np.concatenate(means).T
         observed = (raw[self.headline][:, tested] * chosen[tested]).sum(axis=1)
 
         p = np.full(raw.shape, np.nan)
-        p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + made[self.headline])
+        p[self.headline] = (1.0 + at_least[self.headline]) / (1.0 + len(codes))
         p[np.isnan(raw)] = np.nan
         mean_p = np.full(len(raw) + 1, np.nan)
         mean_p[self.headline] = p_value(observed, null_means)
         mean_p[-1] = p_value(observed.mean(), null_means.mean(axis=0))
-        return total / np.where(made > 0, made, np.nan), p, mean_p
+        return total / made[:, None], p, mean_p
