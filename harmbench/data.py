@@ -336,3 +336,10 @@ def map_of(feature: str) -> str:
         if mark:
             return head
     return ""
+
+
+def class_of(feature: str) -> str:
+    """The feature's class, "shape2D" for what the mask alone determines; "" for a name of another form."""
+    if feature.startswith(SHAPE_PREFIX):
+        return SHAPE_PREFIX.rstrip("_")
+    return next((name for name in FEATURE_CLASSES if f"_{name}_" in feature), "")

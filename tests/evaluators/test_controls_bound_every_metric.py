@@ -102,6 +102,14 @@ def test_signal_is_highest_for_the_label_itself_then_none_then_what_destroys_it(
         assert abs(at(found, destroyed, metric) - 0.5) < 0.15
 
 
+def test_folds_agree_on_what_carries_the_label_and_not_on_noise(found: Found):
+    """Of the label itself in every feature nothing is asked: any choice among copies is as good as another."""
+    assert at(found, "none", "selection_stability") > 0.3
+    for destroyed in ("shuffle", "collapse"):
+        value = at(found, destroyed, "selection_stability")
+        assert np.isnan(value) or value < at(found, "none", "selection_stability") - 0.1
+
+
 def test_brier_is_lowest_for_the_label_itself(found: Found):
     assert at(found, "oracle-label", "brier") < at(found, "none", "brier") < at(found, "shuffle", "brier")
     assert at(found, "collapse", "brier") == 0.25

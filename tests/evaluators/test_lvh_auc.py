@@ -168,7 +168,7 @@ def test_test_rows_cannot_influence_selection_or_classifier(cell: CellResult):
     spoilt = replace(fold, test=fold.test.with_values(fold.test.values * 1e6).with_label(1 - fold.test.label))
     model = LvhAuc(**QUICK)
     first, second = model.predict(fold, 0), model.predict(spoilt, 0)
-    assert (first[0].kept == second[0].kept).all() and first[2] == second[2]
+    assert (first.selection.kept == second.selection.kept).all() and first.threshold == second.threshold
 
 
 def test_a_manufacturer_with_one_class_is_left_out_of_the_mean_and_named():

@@ -21,7 +21,9 @@ SMALLEST = {
     },
     "jsd": {"bins": 2, "small_group": 0},
     "manufacturer-predictability": {"trees": 1},
+    "interpretation": {"least_patients": 10},
 }
+SHARES = [("lvh-auc", "learning_rate"), ("interpretation", "kept_in")]
 EACH = [(name, parameter, least) for name, known in SMALLEST.items() for parameter, least in known.items()]
 
 
@@ -40,15 +42,16 @@ def test_every_number_that_an_evaluator_takes_has_a_range():
         for parameter, default in spec.params.items()
         if isinstance(default, int | float) and not isinstance(default, bool)
     }
-    assert numbers == {(name, parameter) for name, parameter, _ in EACH} | {("lvh-auc", "learning_rate")}
+    assert numbers == {(name, parameter) for name, parameter, _ in EACH} | set(SHARES)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.5, float("nan"), float("inf")])
-def test_a_learning_rate_is_above_zero_and_at_most_one(value: float):
-    evaluator = load_target(TARGETS["lvh-auc"])
-    evaluator(learning_rate=1.0)
-    with pytest.raises(UsageError, match=r"lvh-auc\.learning_rate is .*; it must be above 0 and at most 1\."):
-        evaluator(learning_rate=value)
+@pytest.mark.parametrize(("name", "parameter"), SHARES)
+def test_a_learning_rate_or_share_is_above_zero_and_at_most_one(name: str, parameter: str, value: float):
+    evaluator = load_target(TARGETS[name])
+    evaluator(**{parameter: 1.0})
+    with pytest.raises(UsageError, match=rf"{name}\.{parameter} is .*; it must be above 0 and at most 1\."):
+        evaluator(**{parameter: value})
 
 
 def test_the_message_ends_with_what_else_there_is_to_know():

@@ -9,13 +9,43 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
-from xgboost import XGBClassifier
+from xgboost import DMatrix, XGBClassifier
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 UNINFORMED = 0.5
 """The score where there is nothing to learn from. Not the training prevalence: that differs a little from fold to fold,
 against the held-out labels, and would push a pooled AUC below 0.5."""
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """Boosted trees after `BoostedTrees.fit`.
+
+    Parameters
+    ----------
+    model : XGBClassifier or None
+        None where there was nothing to learn from.
+    """
+
+    model: XGBClassifier | None
+
+    def probability(self, rows: Array) -> Floats:
+        """Probability of the positive class, float64 (m,)."""
+        if self.model is None:
+            return np.full(len(rows), UNINFORMED)
+        return np.asarray(self.model.predict_proba(rows)[:, 1], dtype=np.float64)
+
+    def contributions(self, rows: Array) -> Floats:
+        """What each feature adds to each row's log-odds: exact TreeSHAP (Lundberg et al. 2020), float64 (m, p + 1).
+
+        The last column is what all rows have in common; a row's sum is the log-odds of its probability, up to the
+        float32 that XGBoost counts in. Zeros where there was nothing to learn from.
+        """
+        if self.model is None:
+            return np.zeros((len(rows), rows.shape[1] + 1))
+        found = self.model.get_booster().predict(DMatrix(rows, nthread=1), pred_contribs=True)
+        return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -26,10 +56,10 @@ class BoostedTrees:
     depth: int
     learning_rate: float
 
-    def probability(self, train: Array, label: Array, test: Array, seed: int) -> Floats:
-        """Probability of the positive class of the test rows, float64 (m,)."""
+    def fit(self, train: Array, label: Array, seed: int) -> FittedTrees:
+        """Fitted on these rows; with no features, or one class only, there is nothing to learn from."""
         if train.shape[1] == 0 or len(np.unique(label)) < 2:
-            return np.full(len(test), UNINFORMED)
+            return FittedTrees(None)
         model = XGBClassifier(
             n_estimators=self.trees,
             max_depth=self.depth,
@@ -41,7 +71,11 @@ class BoostedTrees:
             verbosity=0,
         )
         model.fit(train, label)
-        return np.asarray(model.predict_proba(test)[:, 1], dtype=np.float64)
+        return FittedTrees(model)
+
+    def probability(self, train: Array, label: Array, test: Array, seed: int) -> Floats:
+        """Probability of the positive class of the test rows, float64 (m,)."""
+        return self.fit(train, label, seed).probability(test)
 
 
 def inner_threshold(model: BoostedTrees, values: Array, label: Array, patient: Array, folds: int, seed: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,32 @@ from harmbench.components import EvaluationContext
 from harmbench.errors import DataError
 from harmbench.results import CellResult, Evaluation, FoldResult, StoredCell
 from harmbench_builtin.evaluators.classification_metrics import metrics_from_predictions
-from harmbench_builtin.evaluators.classifier import BoostedTrees, filled, inner_threshold
+from harmbench_builtin.evaluators.classifier import BoostedTrees, Floats, filled, inner_threshold
+from harmbench_builtin.evaluators.contributions import contribution_columns
 from harmbench_builtin.evaluators.parameters import require
 from harmbench_builtin.evaluators.selection import Selection, boruta
+
+TABLES = ("predictions", "selection", "contributions")
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """What classification gives in one fold.
+
+    Parameters
+    ----------
+    selection : Selection
+    score : float64 (m,)
+        Probability of the positive class of the test rows.
+    threshold : float
+    contributions : float64 (m, k)
+        What each selected feature adds to the log-odds of each test row.
+    """
+
+    selection: Selection
+    score: Floats
+    threshold: float
+    contributions: Floats
 
 
 class LvhAuc:
@@ -65,43 +89,46 @@ class LvhAuc:
             name: []
             for name in ("sample", "patient", "manufacturer", "label", "fold", "protocol", "score", "threshold")
         }
-        selections: list[tuple[FoldResult, Selection]] = []
+        folds: list[tuple[FoldResult, FoldScore]] = []
         for fold in result.folds:
             seed = context.derive(evaluator="lvh-auc", fold=fold.name).seed
-            selection, score, threshold = self.predict(fold, seed)
-            selections.append((fold, selection))
+            done = self.predict(fold, seed)
+            folds.append((fold, done))
             test, n = fold.test, len(fold.test)
             assert test.label is not None  # `predict` has looked
             for name, column in zip(
                 columns,
-                (test.samples, test.patient, test.manufacturer, test.label, [fold.name] * n, [fold.protocol] * n, score,
-                 [threshold] * n),
+                (test.samples, test.patient, test.manufacturer, test.label, [fold.name] * n, [fold.protocol] * n,
+                 done.score, [done.threshold] * n),
                 strict=True,
             ):  # fmt: skip
                 columns[name].extend(np.asarray(column).tolist())
         predictions = {name: np.array(column) for name, column in columns.items()}
         values = metrics_from_predictions(predictions, result.scored.samples, context.resamples, result.not_applicable)
-        return Evaluation(values, {"predictions": predictions, "selection": _selection_table(selections)})
+        selection = _selection_table([(fold, done.selection) for fold, done in folds])
+        parts = [(fold, done.selection.kept, done.contributions) for fold, done in folds]
+        return Evaluation(values, dict(zip(TABLES, (predictions, selection, contribution_columns(parts)), strict=True)))
 
     def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
         """The same from the stored predictions; no classifier is fitted again."""
-        tables = {name: stored.tables[name] for name in ("predictions", "selection")}
+        # Runs that were made before contributions were kept are as good as any for the figures.
+        tables = {n: stored.tables[n] for n in TABLES if n in stored.tables or n != "contributions"}
         values = metrics_from_predictions(
             tables["predictions"], stored.result.scored.samples, context.resamples, stored.result.not_applicable
         )
         return Evaluation(values, tables)
 
-    def predict(self, fold: FoldResult, seed: int) -> tuple[Selection, np.ndarray, float]:
-        """Selection, probability of the positive class of the test rows, and threshold of one fold."""
+    def predict(self, fold: FoldResult, seed: int) -> FoldScore:
+        """Selection, classifier and threshold from the training rows of a fold; scores of its test rows."""
         label = fold.train.label
         if label is None or fold.test.label is None:
             raise DataError(f"fold '{fold.name}' has no labels, which classification needs.")
         train, test = filled(fold.train.values, fold.test.values)
         selection = boruta(train, label, self.boruta_iterations, self.boruta_trees, self.boruta_depth, seed)
         train, test = train[:, selection.kept], test[:, selection.kept]
-        score = self.model.probability(train, label, test, seed)
+        fitted = self.model.fit(train, label, seed)
         threshold = inner_threshold(self.model, train, label, fold.train.patient, self.inner_folds, seed)
-        return selection, score, threshold
+        return FoldScore(selection, fitted.probability(test), threshold, fitted.contributions(test)[:, :-1])
 
 
 def _selection_table(selections: list[tuple[FoldResult, Selection]]) -> dict[str, np.ndarray]:

@@ -31,6 +31,12 @@ def _lower(
     )  # fmt: skip
 
 
+def _agreement(name: str, label: str, definition: str) -> MetricSpec:
+    return MetricSpec(
+        name=name, label=label, goal="signal", direction="max", bounds=(-1, 1), version=1, definition=definition
+    )
+
+
 EVALUATORS = (
     EvaluatorSpec(
         name="lvh-auc",
@@ -217,6 +223,32 @@ EVALUATORS = (
                 "deviations of the reference scanner's values, mean over features", bounds=(0.0, float("inf")),
                 scopes=("overall", "pair"),
             ),
+        ),
+    ),
+    EvaluatorSpec(
+        name="interpretation",
+        target=f"{_HERE}.interpretation:Interpretation",
+        version="1",
+        summary="Which features and maps carry the label, how surely, and which covariates they go with",
+        reference="Nogueira et al. 2018, https://jmlr.org/papers/v18/17-514.html",
+        params={"kept_in": 0.5, "least_patients": 10},
+        requires=("scipy",),
+        metrics=(
+            _agreement(
+                "selection_stability", "Selection stability",
+                "How far cross-validation folds agree on the features that Boruta keeps: Nogueira's index, 1 for the "
+                "same in every fold, 0 on average for features kept at random",
+            ),
+            _agreement(
+                "selection_stability_maps", "its stability, maps",
+                "The same for maps (kernels); a map is kept when one of its features is",
+            ),
+            _agreement(
+                "importance_agreement", "Importance agreement",
+                "Spearman correlation of the mean absolute SHAP values on held-out rows between two folds, over the "
+                "features that both kept (five or more), mean over pairs of folds",
+            ),
+            _agreement("importance_agreement_maps", "its agreement, maps", "The same for maps that both kept"),
         ),
     ),
     EvaluatorSpec(
