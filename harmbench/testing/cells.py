@@ -10,7 +10,7 @@ import numpy as np
 
 from harmbench.components import EvaluationContext
 from harmbench.data import FeatureTable, concatenate
-from harmbench.results import CellResult, Evaluation, FoldResult, Protocol_
+from harmbench.results import CellResult, Evaluation, FoldResult, Protocol_, StoredCell
 from harmbench.seeding import rng
 from harmbench.stats.bootstrap import patient_resamples
 from harmbench.testing.measures import folds_of
@@ -122,11 +122,24 @@ def plain_cell() -> CellResult:
     return cell_of(simulated_table())
 
 
-def evaluate(subject: Subject, cell: CellResult, earlier: Mapping[str, Mapping[str, Any]] | None = None) -> Evaluation:
-    """What the evaluator makes of a cell."""
+def context_of(cell: CellResult, earlier: Mapping[str, Mapping[str, Any]] | None = None) -> EvaluationContext:
+    """The context in which every evaluator sees a cell."""
     scored = cell.scored
     assert scored.label is not None
     resamples = patient_resamples(scored.patient, scored.manufacturer, scored.label, REPLICATES, 5)
-    context = EvaluationContext(seed=7, resamples=resamples, permutations=PERMUTATIONS, earlier=earlier or {})
-    done: Evaluation = subject.build().evaluate(cell, context)
+    return EvaluationContext(seed=7, resamples=resamples, permutations=PERMUTATIONS, earlier=earlier or {})
+
+
+def evaluate(subject: Subject, cell: CellResult) -> Evaluation:
+    """What the evaluator makes of a cell."""
+    done: Evaluation = subject.build().evaluate(cell, context_of(cell))
     return done
+
+
+def stored(cell: CellResult, tables: Mapping[str, Mapping[str, Any]]) -> StoredCell:
+    """What a run folder would keep of a cell."""
+    nothing = np.arange(0)
+    folds = tuple(replace(f, train=f.test.rows(nothing), seconds={}) for f in cell.of("cross-validation"))
+    kept = replace(cell, folds=folds, seconds={}, peak_memory_mb=float("nan"))
+    columns = {name: {k: np.asarray(v) for k, v in table.items()} for name, table in tables.items()}
+    return StoredCell(kept, columns)

@@ -21,7 +21,9 @@ METHODS = {
     "evaluator": ("evaluate",),
     "dataset": ("load",),
 }
-_REFERENCE = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|ISBN[ :]*[\dX-]{10,}|https?://\S+", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|ISBN[ :]*[\dX-]{10,}|https?://\S+|\b(19|20)\d{2}\b", re.IGNORECASE
+)
 
 
 def load_class(subject: Subject) -> Any:
@@ -42,9 +44,9 @@ def parameters_of(target: Any) -> dict[str, inspect.Parameter] | None:
 def check_spec(subject: Subject) -> None:
     """The spec is what people see of a component before they run it, and the class has to agree with it.
 
-    Fails when the summary is empty or ends with a full stop, when `reference` is neither empty nor a DOI, an arXiv
-    number, an ISBN or an address, when the class lacks a method that the runner calls, or when the defaults of the
-    constructor differ from `params` (a user of the class would get other numbers than a user of the command). Correct
+    Fails when the summary is empty or ends with a full stop; when `reference` is neither empty nor a DOI, an arXiv
+    number, an ISBN, an address, or at least a citation with its year; when the class lacks a method that the runner
+    calls, or when the defaults of the constructor differ from `params` (a user of the class would get other numbers than a user of the command). Correct
     the spec, or the constructor.
     """
     spec = subject.spec
@@ -52,7 +54,7 @@ def check_spec(subject: Subject) -> None:
     require(not spec.summary.rstrip().endswith("."), "summary ends with a full stop; it is a line in a table")
     require(
         not spec.reference or _REFERENCE.search(spec.reference),
-        f"reference {spec.reference!r} holds no DOI ('10.xxxx/...'), no 'arXiv:...', no ISBN and no address",
+        f"reference {spec.reference!r} holds no DOI ('10.xxxx/...'), no 'arXiv:...', no address and no year",
     )
     target = load_class(subject)
     for name in METHODS[subject.kind]:

@@ -126,7 +126,7 @@ def check_direction(subject: Subject) -> None:
     goals = {m.goal for m in subject.spec.metrics} - {"cost"}
     if not goals:
         raise Inapplicable("metrics of cost have no such controls")
-    told_apart = False
+    told_apart, known = False, False
     for goal in sorted(goals):
         worse, better = (_overall(cells.evaluate(subject, cell)) for cell in _worse_and_better(goal))
         for metric in (m for m in subject.spec.metrics if m.goal == goal):
@@ -136,12 +136,15 @@ def check_direction(subject: Subject) -> None:
             gain = sign * (better[metric.name] - worse[metric.name])
             if math.isnan(gain):
                 continue
+            known = True
             require(
                 gain >= -1e-9,
                 f"'{metric.name}' (better: {metric.direction}) is {worse[metric.name]:.4g} for the worse case of "
                 f"{goal} and {better[metric.name]:.4g} for the better one",
             )
             told_apart = told_apart or gain > 1e-9
+    if not known:
+        raise Inapplicable("it gives no number for the controls (it may need the tables of other evaluators)")
     require(told_apart, "no metric tells the better case from the worse one")
 
 
@@ -235,3 +238,28 @@ def check_quiet(subject: Subject) -> None:
     cell = cells.plain_cell()
     with quiet():
         cells.evaluate(subject, cell)
+
+
+def check_recompute(subject: Subject) -> None:
+    """`recompute` rebuilds a leaderboard from what a run folder keeps, and must give the figures that were published.
+
+    Fails when it gives other metrics than `evaluate`, or a value that differs by more than 1e-9. What it needs besides
+    the held-out tables, `evaluate` has to return as a table of its own. An evaluator without it is not asked.
+    """
+    evaluator = subject.build()
+    if not hasattr(evaluator, "recompute"):
+        raise Inapplicable("it has no recompute()")
+    cell = cells.plain_cell()
+    done = evaluator.evaluate(cell, cells.context_of(cell))
+    again = subject.build().recompute(cells.stored(cell, done.tables), cells.context_of(cell))
+
+    def of(evaluation: Evaluation) -> dict[tuple[str, str, str], float]:
+        return {(m.metric, m.scope, m.scope_value): float(m.value) for m in evaluation.metrics}
+
+    one, two = of(done), of(again)
+    require(set(one) == set(two), f"recompute gives other figures: {sorted(set(one) ^ set(two))[:1]}")
+    for place, value in one.items():
+        same = math.isclose(value, two[place], rel_tol=1e-9, abs_tol=1e-9) or (
+            math.isnan(value) and math.isnan(two[place])
+        )
+        require(same, f"'{place[0]}' ({place[1]} '{place[2]}') is {value:.6g}, and {two[place]:.6g} recomputed")

@@ -98,6 +98,7 @@ EVALUATOR = (
     Check("V11", "nothing is written on standard output", evaluators.check_quiet),
     Check("V12", *_KEYS),
     Check("V13", *_REQUIREMENTS),
+    Check("V14", "recompute() gives the figures of evaluate()", evaluators.check_recompute),
 )
 DATASET = (
     Check("D01", *_SPEC),

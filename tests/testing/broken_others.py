@@ -173,6 +173,11 @@ class PrintingEvaluator(HonestEvaluator):
         return super().value(result, context)
 
 
+class ForgetsOnRecompute(HonestEvaluator):
+    def recompute(self, stored, context):
+        return Evaluation((MetricValue(self.metric, 0.25),))
+
+
 # Data sets
 
 
@@ -315,6 +320,7 @@ def register_evaluators():
         "calls-random": "CallsRandom",
         "mutates-tables": "MutatesTables",
         "printing-evaluator": "PrintingEvaluator",
+        "forgets-on-recompute": "ForgetsOnRecompute",
     }
     specs = [EvaluatorSpec(name=name, metrics=(_metric(),), **_target(cls)) for name, cls in names.items()]
     odd = {"camel-metric": {"name": "Between"}, "no-definition": {"definition": ""}, "no-range": {"bounds": (1.0, 0.0)}}

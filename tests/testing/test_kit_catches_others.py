@@ -33,6 +33,7 @@ CAUGHT = [
     ("calls-random", "V09", "two calls"),
     ("mutates-tables", "V10", "writes into the tables"),
     ("printing-evaluator", "V11", "'evaluating"),
+    ("forgets-on-recompute", "V14", "recomputed"),
     ("twice-the-same", "D03", "more than once"),
     ("label-among-covariates", "D03", "label is among"),
     ("one-maker", "D04", "manufacturer"),
