@@ -152,4 +152,7 @@ class RunData:
             return None
         own = columns["fold"] == fold
         table = self.table({name: column[own] for name, column in columns.items()}, path)
-        return table.columns(np.isin(np.array(table.features, dtype=object), np.array(features, dtype=object)))
+        place = {name: j for j, name in enumerate(table.features)}
+        if not place.keys() >= set(features):
+            raise DataError("lacks features that features.parquet has.", file=path, remedy=AGAIN)
+        return table.columns([place[name] for name in features])
