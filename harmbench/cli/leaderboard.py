@@ -24,7 +24,21 @@ Method = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust-stored", help="Take the stored figures as they are instead of rebuilding them (fast).")
 ]
-Out = Annotated[str, typer.Option("--out", "-o", help="Folder for leaderboard.md, .csv and .json.")]
+Out = Annotated[
+    str, typer.Option("--out", "-o", help="Folder for README.md, index.html, leaderboard.json, .csv, .tex, figures/.")
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", "-f", help="md, json, csv, tex, html, svg or pdf (repeatable); all of them by default."),
+]
+Examples = Annotated[
+    bool | None,
+    typer.Option(
+        "--example-images/--no-example-images",
+        help="Whether the page holds an image of each manufacturer; by default only when the data are simulated.",
+    ),
+]
+Data = Annotated[str, typer.Option("--data", "-d", help="With --example-images: what `run` was given.")]
 
 
 @app.command("show")
@@ -61,6 +75,9 @@ def build(
     runs: Runs,
     out: Out = "leaderboard",
     method: Method = None,
+    format_: Formats = None,
+    example_images: Examples = None,
+    data: Data = "",
     trust_stored: Trust = False,
     jobs: Jobs = 0,
     plugin: Plugins = None,
@@ -70,20 +87,30 @@ def build(
 
     A stored figure that is not what the stored predictions and features give is an error.
     """
+    from harmbench.leaderboard import outputs
     from harmbench.leaderboard.collect import build as collect
-    from harmbench.leaderboard.render import write
     from harmbench.plugins import build_registry
     from harmbench.run.run import default_jobs
 
-    registry = None if trust_stored else build_registry(plugin or ())
-    board = collect([Path(r) for r in runs], method or (), registry=registry, n_jobs=jobs or default_jobs())
-    files = write(board, Path(out))
+    formats, left_out = outputs.chosen(format_ or ())
+    registry = build_registry(plugin or ())
+    folders = [Path(r) for r in runs]
+    given = None if trust_stored else registry
+    board = collect(folders, method or (), registry=given, n_jobs=jobs or default_jobs())
+    evidence = outputs.gather_evidence(
+        board, folders, method or (), registry, formats, examples=example_images, data=data or None
+    )
+    files = outputs.write(board, Path(out), formats, evidence)
+    if left_out:
+        note(left_out)
     if json:
         recorded = sorted(n for n, d in board.definitions.items() if d.recorded)
         show_json({"files": [str(f) for f in files], "rows": len(board.rows), "recorded": recorded})
     else:
         how = "figures rebuilt" if board.rebuilt else "figures as stored"
-        note(f"{len(board.rows)} rows, {how}: {', '.join(str(f) for f in files)}")
+        note(f"{len(board.rows)} rows, {how}. In {out}: {', '.join(str(f.relative_to(out)) for f in files)}")
+        if (page := Path(out) / "index.html") in files:
+            note(f"Open {page} in a browser: it needs no network.")
     return 0
 
 
@@ -112,26 +139,31 @@ def diff(
 def merge(
     sources: Annotated[list[str], typer.Argument(help="Each a leaderboard.json, a run folder or a bundle.")],
     out: Out = "leaderboard",
+    format_: Formats = None,
     trust_stored: Trust = False,
     jobs: Jobs = 0,
     plugin: Plugins = None,
     json: Json = False,
 ) -> int:
     """Put boards and runs together, if they belong together; ranks are worked out anew among all rows."""
+    from harmbench.leaderboard import outputs
     from harmbench.leaderboard.files import load
     from harmbench.leaderboard.merge import merge as together
-    from harmbench.leaderboard.render import write
     from harmbench.plugins import build_registry
     from harmbench.run.run import default_jobs
 
+    formats, left_out = outputs.chosen(format_ or ())
     registry = None if trust_stored else build_registry(plugin or ())
     boards = [load(Path(s), registry, jobs or default_jobs()) for s in sources]
     board = together(boards, sources)
-    files = write(board, Path(out))
+    files = outputs.write(board, Path(out), formats)
+    if left_out:
+        note(left_out)
     if json:
         show_json({"files": [str(f) for f in files], "rows": len(board.rows)})
     else:
-        note(f"{len(board.rows)} rows of {len(boards)} sources: {', '.join(str(f) for f in files)}")
+        names = ", ".join(str(f.relative_to(out)) for f in files)
+        note(f"{len(board.rows)} rows of {len(boards)} sources. In {out}: {names}")
     return 0
 
 

@@ -156,5 +156,7 @@ def _finish(plan: Plan, summary: Summary, json: bool) -> int:
     elif board is not None:
         kept = f", {summary.kept} kept from before" if summary.kept else ""
         note(f"{summary.ran} cells run{kept}. Results: {summary.folder} (leaderboard.md, .csv, .json)")
-        note(f"See it again with: harmbench leaderboard show {shlex.quote(str(summary.folder))}")
+        folder = shlex.quote(str(summary.folder))
+        note(f"See it again with: harmbench leaderboard show {folder}")
+        note(f"As a page with plots, a table for a paper and figures: harmbench leaderboard build {folder} --out board")
     return summary.exit_code

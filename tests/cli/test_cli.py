@@ -150,9 +150,9 @@ def test_leaderboard_show_and_build(tiny_run, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 3
     assert run_command(["leaderboard", "show", run, "-m", "center"]) == 0
     assert "scale=2" not in capsys.readouterr().out
-    assert run_command(["leaderboard", "build", run, "-o", str(tmp_path / "board")]) == 0
+    assert run_command(["leaderboard", "build", run, "-o", str(tmp_path / "board"), "--plugin", TINY]) == 0
     names = {p.name for p in (tmp_path / "board").iterdir()}
-    assert names == {"leaderboard.md", "leaderboard.csv", "leaderboard.json"}
+    assert names - {"figures"} == {"README.md", "index.html"} | {f"leaderboard.{x}" for x in ("csv", "json", "tex")}
 
 
 def test_cache_info_and_clear(tiny_run, capsys):

@@ -1,0 +1,140 @@
+"""Everything that `harmbench leaderboard build` writes, by format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harmbench.errors import UsageError, suggestion
+from harmbench.leaderboard import render
+from harmbench.leaderboard.latex import latex
+from harmbench.leaderboard.model import Board
+from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.plugins import Registry
+from harmbench.run.cache import write_atomically
+
+FIGURE_FORMATS = ("svg", "pdf")
+FORMATS = ("md", "json", "csv", "tex", "html", *FIGURE_FORMATS)
+
+
+def chosen(formats: Sequence[str]) -> tuple[list[str], str]:
+    """The formats to write, and what to say about those that are left out.
+
+    Parameters
+    ----------
+    formats : sequence of str
+        Names of `FORMATS`; empty for all that can be written here.
+
+    Raises
+    ------
+    UsageError
+        An unknown format, or a figure was asked for and matplotlib is not installed.
+    """
+    from harmbench.leaderboard.figures import missing
+
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"There is no format '{name}'.{suggestion(name, FORMATS)}")
+    problem = missing()
+    if not problem:
+        return list(formats or FORMATS), ""
+    if asked := [name for name in formats if name in FIGURE_FORMATS]:
+        raise UsageError(f"--format {asked[0]}: {problem}")
+    return [name for name in (formats or FORMATS) if name not in FIGURE_FORMATS], f"No figures: {problem}"
+
+
+def gather_evidence(
+    board: Board,
+    folders: Sequence[Path],
+    methods: Sequence[str],
+    registry: Registry,
+    formats: Sequence[str],
+    *,
+    examples: bool | None = None,
+    data: str | None = None,
+) -> Evidence | None:
+    """What page and figures show besides the board; None when no format needs it.
+
+    Parameters
+    ----------
+    board, folders, methods, registry
+        As for `harmbench.leaderboard.collect.build`, and what it gave.
+    formats : sequence of str
+    examples : bool, optional
+        Whether to draw images; None: of simulated data only.
+    data : str, optional
+        `--data` of a data set that needs it.
+    """
+    if not {"html", *FIGURE_FORMATS} & set(formats):
+        return None
+    from harmbench.leaderboard.page.pictures import add_pictures
+    from harmbench.leaderboard.page.reading import read_evidence, sample_ids
+
+    evidence = read_evidence(folders, methods)
+    if "html" in formats:
+        known = sample_ids(folders)
+        add_pictures(evidence, board, registry, examples=examples, data=data, known=known.__contains__)
+    return evidence
+
+
+def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence | None = None) -> list[Path]:
+    """Write a board.
+
+    Parameters
+    ----------
+    board : Board
+    folder : Path
+        Gets `README.md`, `leaderboard.json`, `.csv`, `.tex`, `index.html`, and `figures/`.
+    formats : sequence of str
+        What `chosen` gave.
+    evidence : Evidence, optional
+        For the page and the figure of feature classes.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of writing.
+    """
+    found = evidence or Evidence()
+    figures = _figures(board, found, formats)
+    texts: dict[str, tuple[str, Callable[[], str]]] = {
+        "json": ("leaderboard.json", lambda: render.as_json(board)),
+        "csv": ("leaderboard.csv", lambda: render.as_csv(board)),
+        "tex": ("leaderboard.tex", lambda: latex(board)),
+        "html": ("index.html", lambda: _page(board, found)),
+        "md": ("README.md", lambda: readme(board, [*(n for n, _ in texts.values()), *figures], formats)),
+    }
+    contents = {name: make().encode() for key, (name, make) in texts.items() if key in formats} | figures
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _page(board: Board, evidence: Evidence) -> str:
+    from harmbench.leaderboard.page.build import page
+
+    return page(board, evidence)
+
+
+def _figures(board: Board, evidence: Evidence, formats: Sequence[str]) -> dict[str, bytes]:
+    wanted = [name for name in FIGURE_FORMATS if name in formats]
+    if not wanted:
+        return {}
+    from harmbench.leaderboard.figures import figures
+
+    return {f"figures/{name}.{kind}": content for (name, kind), content in figures(board, evidence, wanted).items()}
+
+
+def readme(board: Board, files: Sequence[str], formats: Sequence[str]) -> str:
+    """The board as a forge shows it: figure, tables, and what else lies in the folder."""
+    head, _, rest = render.markdown(board).partition("\n\n")
+    facts, _, tables = rest.partition("\n\n")
+    picture = "figures/pareto.svg"
+    shown = [f"![Pareto plot of the two goals]({picture})", ""] if picture in files else []
+    beside = [name for name in files if name != "README.md" and (Path(name).suffix[1:] in formats)]
+    links = ", ".join(f"[{name}]({name})" for name in beside)
+    lines = [head, "", facts, ""]
+    lines += [f"In this folder: {links}.", ""] if links else []
+    if "index.html" in beside:
+        lines += ["`index.html` is one page that needs no network: download it and open it in a browser.", ""]
+    return "\n".join([*lines, *shown, tables])
