@@ -29,7 +29,9 @@ def test_every_hook_has_a_test(hook):
     assert f"def {hook}" in sources
 
 
-@pytest.mark.parametrize("verb", ["run", "list", "info", "doctor", "data", "pretrain", "kernels", "leaderboard", "cache"])
+@pytest.mark.parametrize(
+    "verb", ["run", "list", "info", "check", "new", "doctor", "data", "pretrain", "kernels", "leaderboard", "cache"]
+)
 def test_every_verb_is_in_the_docs(verb):
     assert any(f"harmbench {verb}" in text for text in DOCS.values())
 

@@ -87,6 +87,7 @@ def _code(results: list[Result]) -> int:
 def _subjects(names: list[str], plugins: list[str], kinds: list[str], data: str | None) -> list[Subject]:
     """Components by name, and all that given files and folders register."""
     from harmbench.errors import UsageError, suggestion
+    from harmbench.plugins import build_registry
     from harmbench.testing.subjects import KINDS, find_subjects
 
     for kind in kinds:
@@ -101,7 +102,8 @@ def _subjects(names: list[str], plugins: list[str], kinds: list[str], data: str 
         given = [*plugins, *paths] if paths or plugins else []
         own = find_subjects((), given, kinds, data)
         if not own:
-            raise UsageError(f"{', '.join(given) or 'harmbench'} registers nothing to check.")
+            broken = "".join(f" ({failure}.)" for failure in build_registry(given).failures)
+            raise UsageError(f"{', '.join(given) or 'harmbench'} registers nothing to check.{broken}")
         found += own
     return found
 

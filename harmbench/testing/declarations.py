@@ -46,8 +46,8 @@ def check_spec(subject: Subject) -> None:
 
     Fails when the summary is empty or ends with a full stop; when `reference` is neither empty nor a DOI, an arXiv
     number, an ISBN, an address, or at least a citation with its year; when the class lacks a method that the runner
-    calls, or when the defaults of the constructor differ from `params` (a user of the class would get other numbers than a user of the command). Correct
-    the spec, or the constructor.
+    calls, or when the defaults of the constructor differ from `params` (a user of the class would get other numbers
+    than a user of the command). Correct the spec, or the constructor.
     """
     spec = subject.spec
     require(spec.summary.strip(), "summary is empty; say in one line what it does")
