@@ -217,7 +217,7 @@ def test_nothing_kept_is_said(cell: CellResult):
     done = _interpret(gone, classified)
     assert {m.metric: m.note for m in done.metrics}["selection_stability"] == "no fold kept any feature"
     assert all(np.isnan(m.value) and m.note for m in done.metrics)
-    assert "no feature was kept in at least 0.5 of the folds" in str(done.tables["interpretation_notes"]["note"])
+    assert done.tables["interpretation_notes"]["note"].tolist() == ["no fold kept any feature: nothing to correlate"]
     assert (_rows(done.tables["importance"], level="map")["kept"] == 0).all()
     assert len(done.tables["covariate_correlation"]["rho"]) == 0
 
@@ -292,11 +292,29 @@ def test_groups_are_listed_with_their_own_correlation(cell: CellResult, read: Ev
         assert rho == pytest.approx(spearmanr(t.values[rows, 0], t.covariates["of_label"][rows]).statistic)
 
 
-def test_only_features_that_enough_folds_kept_are_correlated(cell: CellResult, classified: Evaluation):
-    done = _interpret(cell, classified, kept_in=1.0)
+def test_features_that_enough_folds_kept_are_correlated(cell: CellResult, classified: Evaluation):
+    done = _interpret(cell, classified, kept_in=1.0, least_features=0)
     often = _rows(done.tables["importance"], level="feature")
     expected = set(often["name"][often["frequency"] == 1.0])
     assert set(np.asarray(done.tables["covariate_correlation"]["feature"])) == expected
+    assert not len(done.tables["interpretation_notes"]["note"])
+
+
+def test_where_they_are_few_the_next_ones_in_order_are_correlated_too_and_it_is_said():
+    """Twelve weak carriers, of which Boruta keeps some here and others there."""
+    t = table(90, 24, seed=9, signal=0.7)
+    t = replace(t, covariates={"age": np.random.default_rng(0).standard_normal(90)})
+    cell = cross_validated(t, folds=4, lomo=False)
+    classified = LvhAuc(**QUICK).evaluate(cell, context(cell.scored, 20))
+    kept = _rows(_interpret(cell, classified).tables["importance"], level="feature")
+    kept = {name: column[kept["kept"] > 0] for name, column in kept.items()}
+    often = int((kept["frequency"] == 1.0).sum())
+    assert often < 4 < len(kept["name"])
+    done = _interpret(cell, classified, kept_in=1.0, least_features=4)
+    chosen = dict.fromkeys(np.asarray(done.tables["covariate_correlation"]["feature"]).tolist())
+    assert list(chosen) == kept["name"][:4].tolist()
+    (note,) = np.asarray(done.tables["interpretation_notes"]["note"]).tolist()
+    assert note.endswith(f"kept in at least 1 of the folds: the next {4 - often} are correlated too")
 
 
 def test_a_patients_images_count_once():

@@ -21,7 +21,7 @@ SMALLEST = {
     },
     "jsd": {"bins": 2, "small_group": 0},
     "manufacturer-predictability": {"trees": 1},
-    "interpretation": {"least_patients": 10},
+    "interpretation": {"least_features": 0, "least_patients": 10},
 }
 SHARES = [("lvh-auc", "learning_rate"), ("interpretation", "kept_in")]
 EACH = [(name, parameter, least) for name, known in SMALLEST.items() for parameter, least in known.items()]

@@ -33,6 +33,9 @@ class Interpretation:
     kept_in : float
         Covariates are correlated with features that at least this share of the cross-validation folds kept; above 0,
         at most 1.
+    least_features : int
+        Where these are fewer, the features that come next (by folds that kept them, then by importance) are correlated
+        too, up to this number; at least 0. Among thousands of features hardly one may be kept twice.
     least_patients : int
         A manufacturer (or a manufacturer's patients of one label) with fewer is left out of a correlation; at least 10:
         the intervals are not those of smaller groups.
@@ -43,10 +46,11 @@ class Interpretation:
         A parameter outside its range.
     """
 
-    def __init__(self, kept_in: float = 0.5, least_patients: int = 10) -> None:
+    def __init__(self, kept_in: float = 0.5, least_features: int = 10, least_patients: int = 10) -> None:
         require("interpretation.kept_in", kept_in, above=0, most=1)
+        require("interpretation.least_features", least_features, least=0)
         require("interpretation.least_patients", least_patients, least=10)
-        self.kept_in, self.least_patients = kept_in, least_patients
+        self.kept_in, self.least_features, self.least_patients = kept_in, least_features, least_patients
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation:
         folds = result.of("cross-validation")
@@ -58,11 +62,7 @@ class Interpretation:
         )
         used = Used.of(folds, selection, contributions)
         importance = _importance(used, selection, contributions)
-        often = used.kept.mean(axis=0) >= self.kept_in
-        features = [name for name, enough in zip(used.features, often, strict=True) if enough]
-        notes = []
-        if not features:
-            notes.append(f"no feature was kept in at least {self.kept_in:g} of the folds: nothing to correlate")
+        features, notes = self._chosen(importance)
         correlations, more = correlation_columns(result.scored, features, result.classes, self.least_patients)
         tables = {
             "importance": importance,
@@ -70,6 +70,21 @@ class Interpretation:
             "interpretation_notes": {"note": np.array([*notes, *more], dtype=str)},
         }
         return Evaluation(_metrics(used), tables)
+
+    def _chosen(self, importance: Table) -> tuple[list[str], list[str]]:
+        """Features to correlate, and what to say about the choice."""
+        there = (importance["level"] == "feature") & (importance["kept"] > 0)
+        names, share = importance["name"][there].tolist(), importance["frequency"][there]
+        often = int((share >= self.kept_in).sum())
+        chosen = names[: max(often, self.least_features)]
+        if not names:
+            return chosen, ["no fold kept any feature: nothing to correlate"]
+        if often == len(chosen):
+            return chosen, []
+        those = "no feature" if not often else f"only {often} feature{'s' if often > 1 else ''}"
+        return chosen, [
+            f"{those} kept in at least {self.kept_in:g} of the folds: the next {len(chosen) - often} are correlated too"
+        ]
 
     def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
         """The same from the stored selection, contributions and features."""

@@ -231,7 +231,7 @@ EVALUATORS = (
         version="1",
         summary="Which features and maps carry the label, how surely, and which covariates they go with",
         reference="Nogueira et al. 2018, https://jmlr.org/papers/v18/17-514.html",
-        params={"kept_in": 0.5, "least_patients": 10},
+        params={"kept_in": 0.5, "least_features": 10, "least_patients": 10},
         requires=("scipy",),
         metrics=(
             _agreement(
