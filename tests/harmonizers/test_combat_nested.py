@@ -195,3 +195,15 @@ def test_gmm_combat_goes_from_the_hidden_group_to_the_manufacturer() -> None:
     assert method.order == (HIDDEN, "manufacturer")
     by_hand = classical(classical(table.values, mixture.find(table.values).assign(table.values)), table.manufacturer)
     np.testing.assert_allclose(method.transform(table).values, by_hand, rtol=1e-7, atol=1e-12)
+
+
+def test_hidden_groups_that_are_the_manufacturers_are_not_kept() -> None:
+    """One feature parts the manufacturers without overlap, so the mixture finds nothing but them."""
+    rng = np.random.default_rng(0)
+    manufacturer = np.repeat(["GE", "Philips"], 60)
+    values = rng.normal(size=(120, 5))
+    values[:, 0] += 12.0 * (manufacturer == "Philips")
+    table = make_table(values, manufacturer)
+    with pytest.raises(NotApplicable, match="those of the manufacturers"):
+        OPNestedMinusGmmCombat().fit(table, Context())
+    OPNestedPlusGmmCombat().fit(table, Context())

@@ -140,7 +140,8 @@ class NestedCombat:
         Raises
         ------
         NotApplicable
-            No acquisition covariate was named, or the data lack it; no hidden group (GMM variants).
+            No acquisition covariate was named, or the data lack it; no hidden group (GMM variants), or hidden groups
+            that are to be kept and coincide with the manufacturers.
         UsageError, DataError
             See `Combat.fit`; a batch variable that is a number; too many batch variables.
         """
@@ -156,6 +157,12 @@ class NestedCombat:
         if hidden is not None and self.hidden_as == "covariate":
             work = _with_hidden(table, hidden)
             kept.append(HIDDEN)
+            group = work.covariates[HIDDEN]
+            if all(len(set(group[table.manufacturer == m].tolist())) == 1 for m in table.manufacturers):
+                raise NotApplicable(
+                    f"{self.name}: the hidden groups that the mixture finds are those of the manufacturers, and to keep "
+                    "them is to keep what should go; opnested-plus-gmm-combat removes them"
+                )
         batches = _batches(table, variables, hidden if self.hidden_as == "batch" else None)
         steps = self._best(work, batches, tuple(kept))
         self._fitted = Fitted(steps, hidden, table.features)
