@@ -160,7 +160,7 @@ class NestedCombat:
             group = work.covariates[HIDDEN]
             if all(len(set(group[table.manufacturer == m].tolist())) == 1 for m in table.manufacturers):
                 raise NotApplicable(
-                    f"{self.name}: the hidden groups that the mixture finds are those of the manufacturers, and to keep "
+                    f"{self.name}: the hidden groups that the mixture finds are those of the manufacturers; to keep "
                     "them is to keep what should go; opnested-plus-gmm-combat removes them"
                 )
         batches = _batches(table, variables, hidden if self.hidden_as == "batch" else None)
