@@ -137,7 +137,9 @@ def build(
                 figures.append(rebuilt.metrics)
                 recorded |= rebuilt.recorded
         rows.append(make_row(records, average(figures), found.plan))
-    board = header(found, recorded).model_copy(update={"rows": rows, "rebuilt": registry is not None})
+    board = header(found, recorded).model_copy(
+        update={"rows": rows, "rebuilt": registry is not None and found.plan["rebuildable"]}
+    )
     return ranked(board, found.notes)
 
 

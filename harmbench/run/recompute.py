@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,7 +132,9 @@ class Rebuilder:
         self, built: Any, name: str, stored: StoredCell, context: Any, record: Mapping[str, Any]
     ) -> Evaluation:
         try:
-            done: Evaluation = built.recompute(stored, context)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the log of the run has them
+                done: Evaluation = built.recompute(stored, context)
         except KeyError as error:
             problem = f"'{name}' finds no {error} among the cell's tables or their columns."
             raise DataError(problem, file=self.folder.cell(record["key"]), remedy="Run again.") from None

@@ -1,0 +1,226 @@
+"""Differences between two methods, against what can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harmbench.cli import run_command
+from harmbench.errors import DataError, UsageError
+from harmbench.leaderboard import pairs, tables
+from harmbench.leaderboard.collect import build
+from harmbench.leaderboard.compare import changes, compare
+from harmbench.leaderboard.model import Definition
+from harmbench.leaderboard.render import write
+from harmbench.leaderboard.sides import Side
+from harmbench.results import MetricValue
+from harmbench.run.parquet import read_parquet
+from harmbench.run.store import RunFolder
+from harmbench.stats.delong import delong, difference
+
+DESIGN = {"name": "d", "revision": "r", "classes": ["N", "P"], "counts": {}, "seed": 0, "replicates": 4}
+
+
+def definition(name, direction="min", version=1):
+    return Definition(name=name, label=name, goal="signal", direction=direction, version=version, definition="x")
+
+
+def side(label="a", values=(), definitions=(), **more):
+    return Side(
+        label=label,
+        method="m",
+        values={(v.metric, v.scope, v.scope_value): v for v in values},
+        definitions={d.name: d for d in definitions},
+        design={**DESIGN, **more.pop("design", {})},
+        settings=more.pop("settings", {}),
+        stages=more.pop("stages", []),
+        environment=more.pop("environment", {}),
+    )
+
+
+def drawn(value, replicates, metric="gap", **more):
+    return MetricValue(metric, value, replicates=np.array(replicates, dtype=float), **more)
+
+
+def test_a_paired_interval_is_that_of_the_differences_resample_by_resample():
+    # A and B swing together by 100; their difference is 1, 2 or 3.
+    a = side("a", [drawn(10.0, [101, 202, 303, 402])], [definition("gap")])
+    b = side("b", [drawn(8.0, [100, 200, 300, 400])], [definition("gap")])
+    (found,) = compare(a, b).differences
+    low, high = np.quantile([1, 2, 3, 2], (0.025, 0.975))
+    assert (found.difference, found.low, found.high) == (2.0, pytest.approx(low), pytest.approx(high))
+    assert found.better == "B"  # less is better
+
+
+def test_the_better_side_follows_the_direction():
+    values = [drawn(2.0, [2, 2, 2, 2])], [drawn(1.0, [1, 1, 1, 1])]
+    for direction, better in (("max", "A"), ("min", "B")):
+        a, b = (side(n, v, [definition("gap", direction)]) for n, v in zip("ab", values, strict=True))
+        assert compare(a, b).differences[0].better == better
+        assert compare(b, a).differences[0].better == {"A": "B", "B": "A"}[better]
+
+
+def test_an_interval_with_zero_names_nobody_better():
+    a, b = (
+        side("a", [drawn(1.0, [0, 1, 2, 3])], [definition("gap")]),
+        side("b", [drawn(1.0, [1, 1, 1, 1])], [definition("gap")]),
+    )
+    found = compare(a, b).differences[0]
+    assert found.low < 0 < found.high and found.better == ""
+
+
+@pytest.mark.parametrize("what", [{"revision": "s"}, {"seed": 1}, {"replicates": 5}, {"counts": {"A": {"N": 1}}}])
+def test_other_data_or_resamples_are_shown_unpaired_with_the_reason(what):
+    a = side("a", [drawn(10.0, [101, 202, 303, 402])], [definition("gap")])
+    b = side("b", [drawn(8.0, [100, 200, 300, 400])], [definition("gap")], design=what)
+    found = compare(a, b)
+    assert not found.paired and found.unpaired_because == [f"{next(iter(what))} differs"]
+    assert found.differences[0].high - found.differences[0].low > 100  # what they have in common is no longer taken off
+    assert "NOT PAIRED" in tables.comparison_notes(found)[0]
+
+
+def test_other_classes_are_refused():
+    a = side("a", [drawn(1, [1])], [definition("gap")])
+    b = side("b", [drawn(1, [1])], [definition("gap")], design={"classes": ["P", "N"]})
+    with pytest.raises(UsageError, match=r"the positive class is P of .* on one side and N"):
+        compare(a, b)
+
+
+def test_a_metric_of_another_version_is_refused_and_the_others_are_compared():
+    values = [drawn(1, [1, 1]), drawn(1, [1, 1], "sd")]
+    a = side("a", values, [definition("gap"), definition("sd")])
+    b = side("b", values, [definition("gap", version=2), definition("sd")])
+    found = compare(a, b)
+    assert [d.metric for d in found.differences] == ["sd"]
+    assert found.refused == ["gap: version 1 on one side, 2 on the other"]
+    with pytest.raises(UsageError, match="version 1 on one side"):
+        compare(side("a", values, [definition("gap")]), b)
+
+
+def test_a_missing_value_is_shown_with_its_reason():
+    a = side("a", [drawn(1, [1, 1])], [definition("gap")])
+    b = side("b", [MetricValue("gap", float("nan"), note="one class only")], [definition("gap")])
+    found = compare(a, b).differences[0]
+    assert (found.a, found.b, found.difference, found.low, found.note) == (1.0, None, None, None, "b: one class only")
+
+
+def test_changes_are_found_wherever_they_lie():
+    a = {
+        "x": 1,
+        "list": [{"name": "p", "version": "1"}, {"name": "q", "version": "1"}],
+        "same": [1],
+        "deep": {"y": {"z": 1}},
+    }
+    b = {"x": 1, "list": [{"name": "q", "version": "2"}], "same": [1], "deep": {"y": {"z": 2}}}
+    found = [(c.what, c.a, c.b) for c in changes(a, b)]
+    assert found == [("list.p", {"version": "1"}, None), ("list.q.version", "1", "2"), ("deep.y.z", 1, 2)]
+
+
+def test_two_methods_of_a_run(kept_run):
+    found = pairs.methods_of(kept_run, "none", "zscore")
+    run = RunFolder(kept_run)
+    keys = {r["method"]: k for k, r in run.records().items()}
+    one, other = ({(m.metric, m.scope, m.scope_value): m for m in run.metrics(keys[n])} for n in ("none", "zscore"))
+    assert found.paired
+    scopes = {d.scope for d in found.differences}
+    assert scopes == {"overall", "manufacturer", "class"}
+    with_interval = [d for d in found.differences if d.low is not None]
+    assert {"firstorder", "glcm", "shape2D"} <= {d.place for d in with_interval if d.scope == "class"}
+    for d in with_interval:
+        a, b = (m[d.metric, d.scope, d.place] for m in (one, other))
+        assert d.difference == pytest.approx(a.value - b.value)
+        assert (d.low, d.high) == pytest.approx(tuple(np.quantile(a.replicates - b.replicates, (0.025, 0.975))))
+
+
+def test_delong_stands_beside_the_differences_of_aucs(kept_run):
+    found = pairs.methods_of(kept_run, "none", "zscore")
+    run = RunFolder(kept_run)
+    keys = {r["method"]: k for k, r in run.records().items()}
+    scores, label, patient = [], None, None
+    for name in ("none", "zscore"):
+        columns = read_parquet(run.cell(keys[name]) / "predictions.parquet")
+        own = np.flatnonzero(columns["protocol"] == "cross-validation")
+        own = own[np.argsort(columns["sample"][own])]
+        scores.append(columns["score"][own])
+        label, patient = columns["label"][own], columns["patient"][own]
+    wanted = difference(delong(label, np.column_stack(scores), patient))
+    shown = next(d for d in found.differences if d.metric == "auc_pooled" and d.scope == "overall")
+    assert shown.delong.p_value == pytest.approx(wanted.p_value)
+    assert shown.delong.difference == pytest.approx(shown.difference)
+    within = next(d for d in found.differences if d.metric == "auc_within" and d.scope == "overall")
+    assert within.delong.difference == pytest.approx(within.difference)
+    makers = [d for d in found.differences if d.metric == "auc_within" and d.scope == "manufacturer"]
+    assert len(makers) == 2 and all(d.delong.difference == pytest.approx(d.difference) for d in makers)
+    assert all(d.delong is None for d in found.differences if not d.metric.startswith("auc_"))
+
+
+def test_a_method_compared_with_itself_is_the_same_everywhere(kept_run, small_run):
+    for found in pairs.sources(kept_run, small_run):
+        assert found.paired and not found.settings and not found.method and not found.environment
+        assert all(d.difference in (0.0, None) and not d.better for d in found.differences)
+
+
+def test_what_changed_in_settings_code_and_environment_is_listed(kept_run, small_run):
+    plan = json.loads((small_run / "plan.json").read_text())
+    plan["code"]["harmbench"] = "other"
+    plan["ranking"]["delta"] = 0.05
+    (small_run / "plan.json").write_text(json.dumps(plan))
+    environment = json.loads((small_run / "environment.json").read_text())
+    environment[-1] |= {"python": "3.99.0", "processor": "Abacus"}
+    environment[-1]["distributions"]["numpy"] = "0.1"
+    (small_run / "environment.json").write_text(json.dumps(environment))
+    found = pairs.sources(kept_run, small_run, ["zscore"])[0]
+    assert [(c.what, c.b) for c in found.settings] == [("ranking.delta", 0.05)]
+    assert {"python", "processor", "distributions.numpy", "code.harmbench"} == {c.what for c in found.environment}
+    assert found.paired  # neither changes the resamples
+
+
+def test_boards_are_paired_by_the_replicates_they_hold(kept_run, tmp_path):
+    board = build([kept_run])
+    write(board, tmp_path / "board")
+    found = pairs.methods_of(tmp_path / "board", "none", "zscore")
+    exact = pairs.methods_of(kept_run, "none", "zscore")
+    for metric in ("jsd_conditional", "auc_within"):
+        a, b = (next(d for d in f.differences if d.metric == metric and d.scope == "overall") for f in (found, exact))
+        assert (a.low, a.high) == pytest.approx((b.low, b.high), abs=1e-6)
+    assert all(d.low is None for d in found.differences if d.metric == "energy_distance")
+
+
+def test_unknown_methods_failed_ones_and_wrong_places_are_errors(kept_run, tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'zscore'"):
+        pairs.methods_of(kept_run, "none", "zscor")
+    with pytest.raises(DataError, match="there is no such board"):
+        pairs.sources(kept_run, tmp_path)
+    copy = shutil.copytree(kept_run, tmp_path / "copy")
+    text = (copy / "records.jsonl").read_text().splitlines()
+    lines = [json.loads(line) for line in text]
+    for line in lines:
+        if line["method"] == "zscore":
+            line |= {"status": "failed", "error": "the sum of nothing"}
+    (copy / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UsageError, match=r"'zscore' has no figures .* failed: the sum of nothing"):
+        pairs.methods_of(copy, "none", "zscore")
+
+
+def test_the_verb_prints_tables_markdown_and_json(kept_run, small_run, capsys):
+    assert run_command(["compare", "none", "zscore", "--run", str(kept_run)]) == 0
+    out = capsys.readouterr().out
+    assert "Paired: both sides" in out and "Per feature class" in out and "DeLong p" in out
+    assert run_command(["compare", str(kept_run), str(small_run), "-m", "zscore", "--markdown"]) == 0
+    assert "| Metric | Where | A | B |" in capsys.readouterr().out
+    assert run_command(["compare", "none", "zscore", "--run", str(kept_run), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["paired"] and found["a"] == "none"
+    assert run_command(["compare", "none", "zscore"]) == 1
+    assert "--run RUN" in capsys.readouterr().err
+
+
+def test_names_cannot_break_out_of_the_markdown():
+    a = replace(side("<b>|x", [drawn(1, [1, 1])], [definition("gap")]), settings={"k": "|"})
+    found = compare(a, side("b", [drawn(1, [1, 1])], [definition("gap")]))
+    text = tables.markdown(f"A = {found.a}", tables.comparison_tables(found), tables.comparison_notes(found))
+    assert "<b>" not in text.replace("\\<", "") and "\\|x" in text
