@@ -6,8 +6,8 @@ import pytest
 
 from harmbench.testing import find_subjects, run_checks
 
-SLOW = {"gmm-combat", "opnested-plus-gmm-combat", "opnested-minus-gmm-combat", "lvh-auc", "manufacturer-predictability"}
-"""Forests, boosted trees and mixture models: minutes on one core altogether."""
+SLOW = {"entropic-ot", "lvh-auc", "manufacturer-predictability"}
+"""Forests, boosted trees and optimal transport: as long as all others together."""
 SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]"}
 """Generated in seconds."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +38,7 @@ def simulated(first: int, second: int, seed: int = 0) -> FeatureTable:
 
 
 def differences() -> list[Row]:
-    """One row per package that is installed."""
+    """One row per package that is installed; one that cannot be imported is told on standard error."""
     harmonizers = build_registry().harmonizers
     tables = [simulated(*sizes) for sizes in SIZES]
     reference = [_harmonized("combat", t) for t in tables]
@@ -46,6 +48,11 @@ def differences() -> list[Row]:
         if missing_requirements(spec):
             continue
         package = spec.requires[0].split(" ")[0]
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            print(f"{package} is installed and cannot be imported: {error}", file=sys.stderr)
+            continue
         found = tuple(
             float((np.abs(_harmonized(name, t) - own) / t.values.std(axis=0)).max())
             for t, own in zip(tables, reference, strict=True)
