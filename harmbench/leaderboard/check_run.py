@@ -26,10 +26,8 @@ from harmbench.splits import held_out_digest
 
 
 def check_run(report: Report, path: Path, registry: Registry, *, rebuild: bool, n_jobs: int) -> None:
-    """All checks, each in its turn; those that need what an earlier one found wrong are left out."""
+    """All checks but that of the schema, which comes first."""
     folder = RunFolder(path)
-    if not report.check("schema", lambda: _schema(folder)):
-        return
     data = RunData(folder)
     if data.plan["rebuildable"]:
         report.check("samples and data", lambda: _samples(data))
@@ -60,7 +58,9 @@ def check_run(report: Report, path: Path, registry: Registry, *, rebuild: bool, 
         report.check("the board in it", lambda: not_following(read_board(path), board))
 
 
-def _schema(folder: RunFolder) -> list[str]:
+def wrong_schema(path: Path) -> list[str]:
+    """Where the JSON files of a run folder are not what their models say."""
+    folder = RunFolder(path)
     found = _wrong(documents.Plan, folder.plan, "plan.json")
     for i, entry in enumerate(folder.environment):
         found += _wrong(documents.Environment, entry, f"environment.json[{i}]")

@@ -54,6 +54,9 @@ class Report:
             found = find()
         except HarmbenchError as error:
             found = [str(error)]
+        except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+            # A file that somebody made up may hold anything; that is a finding, not a crash.
+            found = [f"unexpected content ({type(error).__name__}: {error})"]
         self.problems += [f"{name}: {text}" for text in found]
         if not found:
             self.passed.append(name)
@@ -93,13 +96,15 @@ def validate(path: Path, registry: Registry, *, rebuild: bool = True, n_jobs: in
         Threads that an evaluator may use.
     """
     from harmbench.leaderboard.check_bundle import check_bundle
-    from harmbench.leaderboard.check_run import check_run
+    from harmbench.leaderboard.check_run import check_run, wrong_schema
 
     if not is_run(path):
         report = Report(str(path), "board")
         check_board(report, path)
         return report
     report = Report(str(path), "bundle" if is_bundle(path) else "run")
+    if not report.check("schema", lambda: wrong_schema(path)):
+        return report
     if is_bundle(path) and not check_bundle(report, path):
         return report  # what was changed since is not worth rebuilding
     check_run(report, path, registry, rebuild=rebuild, n_jobs=n_jobs)

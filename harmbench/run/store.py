@@ -19,6 +19,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -224,8 +225,12 @@ class RunFolder:
     def metrics(self, key: str) -> tuple[MetricValue, ...]:
         """The metric values of a finished cell, replicates included."""
         columns = read_parquet(self.cell(key) / "metrics.parquet")
-        with np.load(self.cell(key) / "replicates.npz", allow_pickle=False) as stored:
-            replicates = {name: stored[name] for name in stored.files}
+        file = self.cell(key) / "replicates.npz"
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                replicates = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"cannot be read: {error}.", file=file, remedy="Run again.") from None
         values = []
         for i, metric in enumerate(columns["metric"].tolist()):
             p = columns["p_value"][i]
