@@ -63,9 +63,10 @@ def page(board: Board, evidence: Evidence | None = None) -> str:
     body = el(
         "body",
         el("a", "Skip to the leaderboard", href="#leaderboard", class_="skip"),
-        _header(board),
+        _header(board, words),
+        el("noscript", el("p", "Without scripts the tables are here, and the plots are not.", class_="synthetic")),
         el("main", _main(board, evidence, words), id="main"),
-        el("footer", el("p", f"Made by harmbench {board.harmbench} on {board.built}. It loads nothing.")),
+        el("footer", el("p", f"Made by harmbench {board.harmbench} on {board.built}.")),
         words.popovers(),
         method_cards(board),
         provenance(board),
@@ -87,7 +88,7 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _header(board: Board) -> Safe:
+def _header(board: Board, words: Definitions) -> Safe:
     tools = el(
         "div",
         el("button", "Provenance", type="button", popovertarget="provenance"),
@@ -95,7 +96,7 @@ def _header(board: Board) -> Safe:
         class_="tools",
     )
     links = el("nav", el("ul", [el("li", el("a", title, href=f"#{key}")) for key, title in LINKS]), aria_label="Parts")
-    return el("header", el("div", el("h1", board.title), tools, class_="top"), sections.summary(board), links)
+    return el("header", el("div", el("h1", board.title), tools, class_="top"), sections.summary(board, words), links)
 
 
 def _main(board: Board, evidence: Evidence, words: Definitions) -> Safe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harmbench.data import FEATURE_CLASSES
 from harmbench.leaderboard.model import Board, Figure, Row
 from harmbench.leaderboard.page.definitions import Definitions
 from harmbench.leaderboard.page.evidence import BINS, Evidence
@@ -21,6 +22,7 @@ def payload(board: Board, evidence: Evidence) -> dict[str, Any]:
         "rows": [_point(row, board) for row in board.rows],
         "sweep": _sweep(board),
         "bins": BINS,
+        "classes": list(FEATURE_CLASSES),
         "names": [n.model_dump() for n in evidence.names],
         "tables": {k: t.model_dump() for k, t in evidence.tables.items()},
         "methods": {
@@ -56,9 +58,9 @@ def _sweep(board: Board) -> dict[str, Any] | None:
     return {"weights": s.weights, "rank": s.rank, "first": first, "wins": s.wins}
 
 
-def _plot(key: str, label: str, *children: Child) -> Safe:
-    """Where a drawing goes; `label` is what a screen reader hears, the table below it holds the numbers."""
-    return el("figure", el("div", id=key, class_="plot", role="img", aria_label=label), children)
+def _plot(key: str, label: str, *children: Child, role: str = "img") -> Safe:
+    """Where a drawing goes; `label` is what a screen reader hears. One whose points take the focus is a "group"."""
+    return el("figure", el("div", id=key, class_="plot", role=role, aria_label=label), children)
 
 
 def _select(key: str, label: str) -> Safe:
@@ -76,7 +78,7 @@ def two_goals(board: Board, words: Definitions) -> Safe:
     legend = el("figcaption", caption, class_="hint")
     pareto = el(
         "div", el("h3", "Pareto front", words.button("front")), controls,
-        _plot("pareto", f"Scatter plot of {goal} against {gate}; the table gives the same figures", legend),
+        _plot("pareto", f"{goal} against {gate}; the table gives the same figures", legend, role="group"),
         class_="panel",
     )  # fmt: skip
     slider = el(
@@ -97,7 +99,7 @@ def two_goals(board: Board, words: Definitions) -> Safe:
         )  # fmt: skip
     else:
         sweep = [slider, _plot("winners", "Which method is first at which weight"),
-                 el("div", id="totals", role="status", aria_live="polite")]  # fmt: skip
+                 el("div", id="totals")]  # fmt: skip
     second = el("div", el("h3", "Weight sweep", words.button("sweep")), sweep, class_="panel")
     return section("goals", "Two goals, no total", None, el("div", pareto, second, class_="columns"))
 

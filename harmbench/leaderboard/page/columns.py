@@ -57,12 +57,12 @@ def columns(board: Board) -> list[Column]:
         _metric(board, gate, "", bar=True),
         _worst(board),
     ]
+    found += [_of_manufacturer(board, name, maker) for name in (goal, gate) for maker in board.data["counts"]]
     found += [_metric(board, name, "") for name in _ALSO if name in board.definitions and name not in (gate, goal)]
     found.append(
         Column("On front", "", "front", front_cell, lambda r: r.pareto.probability if r.pareto else None, "max")
     )
     found.append(Column("Time", "", "time", lambda row: duration(seconds(row)), seconds))
-    found += [_of_manufacturer(board, name, maker) for name in (goal, gate) for maker in board.data["counts"]]
     shown = {gate, goal, *_ALSO}
     found += [_metric(board, name, d.goal) for name, d in board.definitions.items() if name not in shown]
     return found

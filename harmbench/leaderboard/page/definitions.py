@@ -135,8 +135,8 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
         "examples": (
             "Example images",
             "One image per manufacturer, of the same object where the data have such, and the maps with the least and "
-            "the largest JSD. Grey runs from the 0.5 % to the 99.5 % quantile inside the mask over all manufacturers, "
-            "so that a difference between pictures is one between maps.",
+            "the largest JSD. Grey runs from the 0.5 % to the 99.5 % quantile over the images of all manufacturers, so "
+            "that a difference between pictures is one between maps.",
         ),
         "qc": (
             "Quality control",

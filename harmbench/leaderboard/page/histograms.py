@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,18 +12,60 @@ from harmbench.data import FeatureTable, Floats, map_of
 from harmbench.leaderboard.page.evidence import BINS, Histograms, Names
 
 QUANTILES = (0.01, 0.99)
+_EACH = 30
+"""Characters that a feature takes besides its histograms: ends of its axis, JSD."""
 
 
-def histograms(table: FeatureTable, names: int, jsd: Floats | None = None) -> Histograms:
+@dataclass
+class Counted:
+    """Histograms of every feature of a table, before they are written.
+
+    Parameters
+    ----------
+    features : tuple of str, length p
+    low, high : float64 (p,)
+        Ends of the axis; NaN for a feature without a finite value.
+    shares : mapping of manufacturer to uint8 (p, BINS)
+        Share of its rows, 255 for all.
+    jsd : float64 (p,) or None
+        To be shown.
+    order : float64 (p,)
+        Which features are kept first where not all can be, largest first.
+    """
+
+    features: tuple[str, ...]
+    low: Floats
+    high: Floats
+    shares: dict[str, np.ndarray]
+    jsd: Floats | None
+    order: Floats
+
+    def kept(self, most: int) -> np.ndarray:
+        """Positions of at most so many features, in their order."""
+        if len(self.features) <= most:
+            return np.arange(len(self.features))
+        value = np.where(np.isnan(self.order), -np.inf, self.order)
+        return np.sort(np.argsort(-value, kind="stable")[:most])
+
+    def written(self, names: int, keep: np.ndarray) -> Histograms:
+        """As the page takes it; `names` says where the names of the kept features stand."""
+        return Histograms(
+            names=names,
+            low=_short(self.low[keep]),
+            high=_short(self.high[keep]),
+            shares={m: base64.b64encode(s[keep].tobytes()).decode() for m, s in self.shares.items()},
+            jsd=None if self.jsd is None else [None if np.isnan(x) else round(float(x), 3) for x in self.jsd[keep]],
+        )
+
+
+def counted(table: FeatureTable, jsd: Floats | None = None, order: Floats | None = None) -> Counted:
     """Histograms of every feature by manufacturer.
 
     Parameters
     ----------
     table : FeatureTable
         n rows, p features; values that are not finite are left out.
-    names : int
-        Where the names of its features stand.
-    jsd : float64 (p,), optional
+    jsd, order : float64 (p,), optional
     """
     values = np.where(np.isfinite(table.values), table.values, np.nan)
     known = ~np.isnan(values).all(axis=0)
@@ -33,17 +76,27 @@ def histograms(table: FeatureTable, names: int, jsd: Floats | None = None) -> Hi
     place = _bins(values, low, high)
     shares = {}
     for maker in table.manufacturers:
-        own = place[table.manufacturer == maker]
-        counts = _counts(own, values.shape[1])
+        counts = _counts(place[table.manufacturer == maker], values.shape[1])
         total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        shares[maker] = base64.b64encode(np.rint(255 * counts / total).astype(np.uint8).tobytes()).decode()
-    return Histograms(
-        names=names,
-        low=_short(low),
-        high=_short(high),
-        shares=shares,
-        jsd=None if jsd is None else [None if np.isnan(x) else round(float(x), 3) for x in jsd],
-    )
+        shares[maker] = np.rint(255 * counts / total).astype(np.uint8)
+    if order is None:
+        order = np.zeros(len(table.features)) if jsd is None else jsd
+    return Counted(table.features, low, high, shares, jsd, order)
+
+
+def most_features(tables: Sequence[Counted], budget: int) -> int:
+    """How many features every table may keep, so that all of them together take at most so many characters."""
+    if not tables:
+        return 0
+    size = max(_EACH + len(t.shares) * BINS * 4 // 3 for t in tables)
+    counts = sorted(len(t.features) for t in tables)
+    left = budget // size
+    for i, count in enumerate(counts):
+        share = left // (len(counts) - i)
+        if count > share:
+            return max(1, share)
+        left -= count
+    return counts[-1]
 
 
 def _bins(values: Floats, low: Floats, high: Floats) -> np.ndarray:
@@ -74,11 +127,3 @@ def short_names(names: Sequence[str]) -> Names:
     if all(found) and len(maps) > 1 and [f"{m}_{s}" for m in maps for s in suffixes] == list(names):
         return Names(maps=maps, suffixes=suffixes)
     return Names(names=list(names))
-
-
-def thinned(table: FeatureTable, jsd: Floats, most: int) -> tuple[FeatureTable, Floats]:
-    """At most so many features: those with the largest JSD, in their order."""
-    if len(table.features) <= most:
-        return table, jsd
-    keep = np.sort(np.argsort(np.where(np.isnan(jsd), -np.inf, -jsd), kind="stable")[:most])
-    return table.columns(keep), jsd[keep]

@@ -90,21 +90,22 @@ def add_pictures(
     blank = Image("", np.zeros((64, 64), np.float32), np.ones((64, 64), bool))
     for row, stage in stages:
         built = stage.build()
+        name = str(stage)
         if hasattr(built, "linear"):
             bank = built.linear(images.reader.read(shown[0]) if images is not None and shown else blank)
             if bank is not None:
-                evidence.kernels[row.method] = kernel_picture(bank.kernels)
+                evidence.kernels[name] = kernel_picture(bank.kernels)
         if images is not None:
             try:
-                evidence.examples[row.method] = _filtered(row, board, stage, built, images, shown)
+                evidence.examples[name] = _filtered(row, board, stage, built, images, shown)
             except HarmbenchError as error:
-                evidence.absent[f"examples of {row.method}"] = str(error)
+                evidence.absent[f"example images of {name}"] = str(error)
 
 
 def image_stages(board: Board, registry: Registry, evidence: Evidence) -> list[tuple[Row, Component]]:
-    """The image stage of each method that has one alone or first, each stage once, as the run had it."""
+    """Every image stage once, as the run had it, with the method that has least besides."""
     found: dict[str, tuple[Row, Component]] = {}
-    for row in board.rows:
+    for row in sorted(board.rows, key=lambda row: len(row.stages)):
         facts: Mapping[str, Any] = row.stages[0] if row.stages else {"stage": "feature"}
         if facts["stage"] != "image" or row.status != "ok":
             continue
@@ -171,7 +172,7 @@ def _filtered(
     maps = [fitted.transform(images.reader.read(s)) for s in shown]
     found = []
     for k, title in chosen_maps(row, board.ranking["goal"], maps[0].names):
-        values = np.concatenate([m.maps[k][m.mask] for m in maps])
+        values = np.concatenate([m.maps[k].ravel() for m in maps])
         # One scale for all manufacturers: what differs between the pictures differs between the maps.
         limits = (float(np.quantile(values, 0.005)), float(np.quantile(values, 0.995)))
         for sample, one in zip(shown, maps, strict=True):

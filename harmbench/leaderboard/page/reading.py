@@ -10,16 +10,15 @@ import numpy as np
 
 from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, Floats
 from harmbench.leaderboard.collect import gather
-from harmbench.leaderboard.page.evidence import Bin, Evidence, MethodEvidence, Names, Stage
-from harmbench.leaderboard.page.histograms import histograms, short_names, thinned
+from harmbench.leaderboard.page.evidence import Bin, Evidence, MethodEvidence, Stage
+from harmbench.leaderboard.page.histograms import Counted, counted, most_features, short_names
 from harmbench.leaderboard.rank import REFERENCE
 from harmbench.results import StoredCell
 from harmbench.run.store import RunFolder, table_digest
 from harmbench.run.stored import RunData
 
-MOST_FEATURES = 60_000
-"""Features of all tables together that the page holds; more, and tables are cut down to an equal share of it."""
-LEAST_FEATURES = 93
+BUDGET = 3_000_000
+"""Characters of the page that histograms may take; over it, large tables keep the features with the largest JSD."""
 GROUPS = 10
 """Points of a reliability diagram."""
 
@@ -47,9 +46,10 @@ def read_evidence(folders: Sequence[Path], methods: Sequence[str] = ()) -> Evide
         if record["status"] == "ok":
             chosen.append((run, record))
     chosen.sort(key=lambda one: one[1]["method"] != REFERENCE)  # its features are those of the original image
-    reader = _Reader(evidence, max(LEAST_FEATURES, MOST_FEATURES // max(1, 2 * len(chosen))))
+    reader = _Reader(evidence)
     for run, record in chosen:
         reader.add(record, data[run.path].cell(record))
+    reader.write(BUDGET)
     return evidence
 
 
@@ -61,9 +61,9 @@ def sample_ids(folders: Sequence[Path]) -> set[str]:
 class _Reader:
     """Puts cells into evidence; tables and name lists that several cells share are kept once."""
 
-    def __init__(self, evidence: Evidence, most: int) -> None:
-        self.evidence, self.most = evidence, most
-        self._names: dict[tuple[str, ...], int] = {}
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._tables: dict[str, Counted] = {}
         self._original = ""
 
     def add(self, record: Record, cell: StoredCell) -> None:
@@ -72,38 +72,44 @@ class _Reader:
         if per_feature:
             method.classes = class_divergence(cell, per_feature)
         headline = _headline(cell, per_feature)
+        result = cell.result
         stages = [s["stage"] for s in record["stages"]]
         names = [s["name"] for s in record["stages"]]
-        raw, scored = table_digest(cell.result.raw), table_digest(cell.result.scored)
+        raw, scored = table_digest(result.raw), table_digest(result.scored)
         if record["method"] == REFERENCE:
             self._original = raw
         if self._original and "image" in stages:
             method.stages.append(Stage(title="original image", table=self._original))
         if raw != scored:
             title = f"after {names[0]}" if stages[0] == "image" else "original image"
-            method.stages.append(Stage(title=title, table=self._table(raw, cell.result.raw, None)))
+            same = result.raw.features == result.scored.features
+            self._put(raw, result.raw, None, headline if same else None)
+            method.stages.append(Stage(title=title, table=raw))
         title = f"after {'+'.join(names)}" if record["method"] != REFERENCE else "original image"
-        method.stages.append(Stage(title=title, table=self._table(scored, cell.result.scored, headline)))
+        self._put(scored, result.scored, headline, headline)
+        method.stages.append(Stage(title=title, table=scored))
         self.evidence.methods[record["method"]] = method
 
-    def _table(self, key: str, table: FeatureTable, jsd: Floats | None) -> str:
-        known = self.evidence.tables.get(key)
+    def _put(self, key: str, table: FeatureTable, jsd: Floats | None, order: Floats | None) -> None:
+        known = self._tables.get(key)
         if known is None or (known.jsd is None and jsd is not None):
-            ordering = np.zeros(len(table.features)) if jsd is None else jsd
-            kept, left = thinned(table, ordering, self.most)
-            self.evidence.tables[key] = histograms(kept, self._place(kept.features), None if jsd is None else left)
-        return key
+            self._tables[key] = counted(table, jsd, order)
 
-    def _place(self, features: tuple[str, ...]) -> int:
-        if features not in self._names:
-            self._names[features] = len(self.evidence.names)
-            self.evidence.names.append(short_names(features))
-        return self._names[features]
-
-
-def names_of(names: Names) -> list[str]:
-    """The names in full."""
-    return names.names or [f"{m}_{s}" for m in names.maps for s in names.suffixes]
+    def write(self, budget: int) -> None:
+        """Give the tables to the evidence, cut down to a budget of characters."""
+        most = most_features(list(self._tables.values()), budget)
+        place: dict[tuple[str, ...], int] = {}
+        for key, table in self._tables.items():
+            keep = table.kept(most)
+            features = tuple(table.features[i] for i in keep)
+            if features not in place:
+                place[features] = len(self.evidence.names)
+                self.evidence.names.append(short_names(features))
+            self.evidence.tables[key] = table.written(place[features], keep)
+        if any(len(table.features) > most for table in self._tables.values()):
+            self.evidence.absent["some distributions"] = (
+                f"Tables of more than {most} features show the {most} with the largest JSD; the run folder holds all."
+            )
 
 
 def feature_divergence(cell: StoredCell) -> dict[str, Floats]:

@@ -20,7 +20,7 @@ def section(key: str, title: str, info: Safe | None, *children: Child) -> Safe:
     return el("section", el("h2", title, info, id=f"{key}-title"), children, id=key, aria_labelledby=f"{key}-title")
 
 
-def summary(board: Board) -> Safe:
+def summary(board: Board, words: Definitions) -> Safe:
     """The head of the page: what was compared on what, and the finding in a sentence."""
     data = board.data
     counts = "; ".join(
@@ -39,7 +39,7 @@ def summary(board: Board) -> Safe:
     return text([
         el("p", "SYNTHETIC DATA. ", "Simulated images: what wins here has won on a simulation.", class_="synthetic",
            role="note") if board.synthetic else None,
-        el("p", finding(board), class_="finding"),
+        el("p", finding(board), words.button("rank"), class_="finding"),
         el("dl", [el("div", el("dt", k), el("dd", v)) for k, v in facts], class_="facts"),
     ])  # fmt: skip
 

@@ -18,6 +18,8 @@ PARTS: tuple[tuple[str, str, Section], ...] = (
 )
 """Name, title and section of each part of the table."""
 
+FEW = 3
+"""Manufacturers whose columns are shown from the start."""
 UNSAID = ("below the gate", "transductive")
 """Sections whose title says already why a method stands there; its card has the words."""
 
@@ -55,7 +57,7 @@ def main_table(board: Board, words: Definitions) -> Safe:
         "Figures in brackets are 95 % intervals. Choose a column heading to sort within each part.",
     )  # fmt: skip
     table = el("table", caption, el("thead", head), bodies, class_="board", id="board")
-    note = el("p", "Intervals", words.button("interval"), class_="hint")
+    note = el("p", "What the brackets and bars are", words.button("interval"), class_="hint")
     return text([_filters(board), el("div", table, class_="scroll", role="region", tabindex="0",
                  aria_label="Leaderboard table, scrolls sideways"), note])  # fmt: skip
 
@@ -68,7 +70,7 @@ def method_cell(row: Row, number: int) -> Child:
     """The method's name, a button that opens what is known of it; its flags and why it is not ranked."""
     return [
         el("button", name_of(row.method), type="button", class_="name", popovertarget=f"method-{number}"),
-        [el("span", flag, class_="badge flag") for flag in row.flags],
+        el("div", [el("span", flag, class_="badge flag") for flag in row.flags]) if row.flags else None,
         el("small", row.reason, class_="reason") if row.reason and row.section not in UNSAID else None,
     ]
 
@@ -86,9 +88,10 @@ def _filters(board: Board) -> Safe:
         [_box(f"part-{name}", words[name], checked=True) for name in present],
     )  # fmt: skip
     goals = {d.goal for d in board.definitions.values()} | {"manufacturer"}
+    opened = ("manufacturer",) if len(board.data["counts"]) <= FEW else ()
     more = el(
         "fieldset", el("legend", "More columns"),
-        [_box(f"g-{name}", title, checked=False) for name, title in GROUPS.items() if name in goals],
+        [_box(f"g-{name}", title, checked=name in opened) for name, title in GROUPS.items() if name in goals],
     )  # fmt: skip
     status = el("p", "", id="filter-status", role="status", class_="hint")
     return el("form", search, parts, more, status, class_="filters", id="filters")

@@ -14,8 +14,11 @@
       return full.get(which);
     };
     const split = (name) => {
-      const found = /^(.*?)_((?:firstorder|glcm|glrlm|glszm|gldm|ngtdm)_.*)$/.exec(name);
-      return found ? [found[1], found[2]] : ["", name];
+      for (const kind of HB.data.classes) {
+        const at = name.indexOf(`_${kind}_`);
+        if (at > 0) return [name.slice(0, at), name.slice(at + 1)];
+      }
+      return ["", name];
     };
     const last = () => methods[pick.method.value].stages.at(-1).table;
 
@@ -51,7 +54,7 @@
     const panel = (stage, width) => {
       const table = tables[stage.table];
       const j = place(stage.table);
-      const title = HB.el("h4", {}, stage.title);
+      const title = HB.el("h3", {}, stage.title);
       if (j < 0) return HB.el("div", {}, title, HB.el("p", { class: "hint" }, "This feature is not among those kept for the page."));
       const [low, high] = [table.low[j], table.high[j]];
       const name = features(stage.table)[j];

@@ -9,7 +9,7 @@
 
     const panel = (method, width) => {
       const size = Math.min(width, 420);
-      const x = HB.scale(0, 1, 36, size - 8);
+      const x = HB.scale(0, 1, 48, size - 8);
       const y = HB.scale(0, 1, size - 36, 8);
       const parts = [];
       for (const t of [0, 0.25, 0.5, 0.75, 1]) {
@@ -19,6 +19,7 @@
       }
       parts.push(HB.svg("line", { class: "gate", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }));
       parts.push(HB.svg("text", { x: x(1), y: size - 4, "text-anchor": "end" }, "predicted probability"));
+      parts.push(HB.svg("text", { x: -8, y: 10, "text-anchor": "end", transform: "rotate(-90)" }, "observed share"));
       for (const maker of makers.filter((m) => methods[method].reliability[m])) {
         const points = methods[method].reliability[maker];
         const kind = HB.makerClass(maker);
@@ -31,7 +32,7 @@
       }
       const picture = HB.svg("svg", { viewBox: `0 0 ${size} ${size}` }, ...parts);
       picture.style.maxWidth = "420px";
-      return HB.el("div", {}, HB.el("h4", {}, method), picture);
+      return HB.el("div", {}, HB.el("h3", {}, method), picture);
     };
     const table = (method) => {
       const lines = ["", ...makers].flatMap((maker) =>

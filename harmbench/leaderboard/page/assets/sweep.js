@@ -41,8 +41,8 @@
     const totals = () => {
       const at = column();
       HB.id("weight-value").textContent = Number(slider.value).toFixed(2);
-      slider.setAttribute("aria-valuetext", `signal ${slider.value}, harmonization ${(1 - slider.value).toFixed(2)}`);
       const order = [...names].sort((a, b) => sweep.rank[a][at] - sweep.rank[b][at]);
+      slider.setAttribute("aria-valuetext", `signal ${slider.value}, harmonization ${(1 - slider.value).toFixed(2)}: ${order[0]} first`);
       const lines = order.slice(0, 8).map((name) => {
         const share = sweep.first[name][at];
         const fill = HB.el("i", {});
