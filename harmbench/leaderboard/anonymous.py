@@ -13,8 +13,8 @@ from typing import Any
 
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
+from harmbench.run.columns import COVARIATE, table_digest
 from harmbench.run.ids import HIDDEN_COLUMNS, ranked
-from harmbench.run.store import COVARIATE, table_digest
 from harmbench.run.stored import Columns, RunData
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")

@@ -22,9 +22,10 @@ from harmbench.leaderboard.bundle_format import (
     place_of,
 )
 from harmbench.leaderboard.validate import Report
+from harmbench.run.columns import COVARIATE
 from harmbench.run.ids import HIDDEN_COLUMNS
 from harmbench.run.parquet import read_parquet
-from harmbench.run.store import COVARIATE, RunFolder
+from harmbench.run.store import RunFolder
 from harmbench.upgrading import upgraded
 
 _NUMBERED = re.compile(r"[spo]\d+|")

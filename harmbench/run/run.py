@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,23 +15,24 @@ import numpy as np
 from harmbench import __version__
 from harmbench.components import DatasetContext
 from harmbench.data import ImageSet
-from harmbench.design import check_design, confounded
+from harmbench.design import check_design
 from harmbench.errors import DataError, NotApplicable, UsageError
-from harmbench.methods import Component, Method
-from harmbench.plugins import Catalogue, Registry, missing_requirements
+from harmbench.methods import Component
+from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import ProgressFunction, no_progress
 from harmbench.run import documents
 from harmbench.run.cache import Cache
+from harmbench.run.columns import split_digest
 from harmbench.run.execute import FoldTables, Job, Outcome, failure
+from harmbench.run.facts import cell_facts, data_facts, metric_facts, origins
 from harmbench.run.images import Extracted, extract, feature_table
 from harmbench.run.keys import digest
 from harmbench.run.plan import Plan
 from harmbench.run.pretraining import PretrainingCheck
-from harmbench.run.provenance import environment, now
+from harmbench.run.provenance import environment
 from harmbench.run.schedule import run_jobs
-from harmbench.run.store import RunFolder, split_digest
+from harmbench.run.store import RunFolder
 from harmbench.run.upgrade import SCHEMA
-from harmbench.specs import MetricSpec
 from harmbench.splits import Fold, make_folds
 
 
@@ -159,14 +159,14 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
         **identity,
         "title": plan.benchmark.title,
         "ranking": plan.benchmark.ranking.model_dump(),
-        "data": _describe(images, revision, notes, plan),
+        "data": data_facts(images, revision, notes, plan),
         "split_digest": split_digest(images, folds, revision),
-        "metrics": [_metric(e.spec.name, m) for e in plan.evaluators for m in e.spec.metrics],
+        "metrics": [metric_facts(e.spec.name, m) for e in plan.evaluators for m in e.spec.metrics],
     }
     # Through its model, so that what is compared on a second run is what was written on the first.
     written = documents.Plan.model_validate_json(json.dumps(record_of_plan)).model_dump(mode="json", by_alias=True)
     facts = environment(registry, options.arguments)
-    facts.setdefault("facts", {})["components"] = _origins(plan, registry)
+    facts.setdefault("facts", {})["components"] = origins(plan, registry)
     folder.open(written, facts)
     summary = Summary(folder.path)
     try:
@@ -181,79 +181,6 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     for _ in registry.manager.call("on_run_finished", summary={"folder": str(folder.path), "records": summary.records}):
         pass
     return summary
-
-
-def _metric(evaluator: str, metric: MetricSpec) -> dict[str, Any]:
-    bounds = [b if math.isfinite(b) else None for b in metric.bounds]  # JSON knows no infinity
-    return {"evaluator": evaluator, **dataclasses.asdict(metric), "bounds": bounds}
-
-
-def _describe(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan) -> dict[str, Any]:
-    scored = [s for s in images.samples if s.split != "paired"]
-    counts: dict[str, dict[str, int]] = {}
-    for sample in scored:
-        by_label = counts.setdefault(sample.manufacturer, dict.fromkeys(images.classes, 0))
-        by_label[sample.label] += 1
-    return {
-        "name": images.name,
-        "revision": revision,
-        "synthetic": images.synthetic,
-        "classes": list(images.classes),
-        "images": len(scored),
-        "paired_images": len(images) - len(scored),
-        "patients": len({s.patient for s in scored}),
-        "counts": counts,
-        "batch_unit": plan.dataset.spec.batch_unit,
-        "licence": plan.dataset.spec.licence,
-        "confounded": confounded(scored),
-        "notes": list(notes),
-    }
-
-
-def _origins(plan: Plan, registry: Registry) -> dict[str, str]:
-    """Which distribution the data set, the extractor and the evaluators came from; methods say it in their records."""
-    parts: list[tuple[str, Catalogue[Any], Component]] = [
-        ("data set", registry.datasets, plan.dataset),
-        ("extractor", registry.extractors, plan.extractor),
-        *(("evaluator", registry.evaluators, e) for e in plan.evaluators),
-    ]
-    return {f"{kind} {part.spec.name}": str(found.origin(part.spec.name)) for kind, found, part in parts}
-
-
-def _facts(
-    cell_method: Method, plan: Plan, repeat: int, registry: Registry, pretraining: PretrainingCheck
-) -> dict[str, Any]:
-    stages = [
-        {
-            "name": s.spec.name,
-            "version": s.spec.version,
-            "stage": s.spec.stage,
-            "params": s.key()["params"],
-            "code": s.key()["code"],
-            "distribution": str(registry.harmonizers.origin(s.spec.name)),
-            "pretrained_on": list(_pretrained_on(s)),
-        }
-        for s in cell_method.stages
-    ]
-    return {
-        "method": cell_method.name,
-        "role": cell_method.role,
-        "inductive": cell_method.inductive,
-        "uses_label": cell_method.uses_label,
-        "stages": stages,
-        "pretraining": pretraining.of(cell_method, repeat),
-        "repeat": repeat,
-        "seed": plan.seed,
-        "finished": now(),
-    }
-
-
-def _pretrained_on(stage: Component) -> tuple[str, ...]:
-    """What the component says of the very weights it was given, else what its spec says."""
-    try:
-        return tuple(getattr(stage.build(), "pretrained_on", stage.spec.pretrained_on))
-    except Exception:  # it cannot be built, which its cell reports
-        return tuple(stage.spec.pretrained_on)
 
 
 def _run_cells(
@@ -277,7 +204,7 @@ def _run_cells(
 
     def keep(outcome: Outcome) -> None:
         cell = by_key[outcome.key]
-        record = folder.append(outcome, _facts(cell.method, plan, cell.repeat, registry, pretraining))
+        record = folder.append(outcome, cell_facts(cell.method, plan, cell.repeat, registry, pretraining))
         summary.ran += 1
         for _ in registry.manager.call("on_cell_finished", record=record):
             pass

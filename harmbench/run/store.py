@@ -15,7 +15,6 @@ data's digest as key. Folders of older schemas are read as if they were of this 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -30,16 +29,15 @@ from harmbench.data import FeatureTable, ImageSet
 from harmbench.errors import DataError, UsageError
 from harmbench.results import MetricValue
 from harmbench.run.cache import write_atomically
+from harmbench.run.columns import feature_columns, sample_columns, split_columns, stacked, table_digest
 from harmbench.run.execute import Outcome
 from harmbench.run.ids import Pseudonyms
 from harmbench.run.parquet import parquet_bytes, read_parquet
 from harmbench.run.provenance import without_paths
 from harmbench.run.upgrade import PLAN, RECORD, SCHEMA
-from harmbench.splits import Fold, held_out_digest
+from harmbench.splits import Fold
 from harmbench.upgrading import upgraded
 
-COVARIATE = "covariate "
-"""Columns of `samples.parquet` that hold a covariate begin with this."""
 FIGURES = ("metrics", "features", "paired")
 """Files of a cell besides the tables that evaluators and methods gave."""
 
@@ -131,7 +129,7 @@ class RunFolder:
     def write_data(self, images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> None:
         """What is known of each sample, and who is held out when, for every repeat; ids hashed with `key`."""
         hidden = Pseudonyms(key)
-        write_atomically(self.path / "samples.parquet", parquet_bytes(hidden.columns(_of_samples(images))))
+        write_atomically(self.path / "samples.parquet", parquet_bytes(hidden.columns(sample_columns(images))))
         write_atomically(self.path / "splits.parquet", parquet_bytes(hidden.columns(split_columns(images, folds))))
 
     def cell(self, key: str) -> Path:
@@ -158,7 +156,7 @@ class RunFolder:
                 write_atomically(folder / "features.parquet", parquet_bytes(feature_columns(outcome.scored)))
             if outcome.paired:
                 parts = [{"fold": np.full(len(t), f), **feature_columns(t)} for f, t in outcome.paired.items()]
-                write_atomically(folder / "paired.parquet", parquet_bytes(_stacked(parts)))
+                write_atomically(folder / "paired.parquet", parquet_bytes(stacked(parts)))
             if outcome.raw is not None:
                 raw = self._write_raw(outcome.raw)
         if outcome.log:
@@ -266,58 +264,3 @@ def _replicates(metrics: Sequence[MetricValue]) -> bytes:
     arrays = {f"r{i}": np.asarray(m.replicates) for i, m in enumerate(metrics) if m.replicates is not None}
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def feature_columns(table: FeatureTable) -> dict[str, Any]:
-    """A feature table as it is stored: what is known of each row, then a column per feature."""
-    columns: dict[str, Any] = {"sample": table.samples, "patient": table.patient}
-    columns |= {"manufacturer": table.manufacturer, "label": table.label}
-    return columns | {name: table.values[:, j] for j, name in enumerate(table.features)}
-
-
-def table_digest(table: FeatureTable) -> str:
-    """A hash of a feature table's values, feature names and rows."""
-    hasher = hashlib.sha256(json.dumps([table.samples.tolist(), list(table.features)]).encode())
-    hasher.update(np.ascontiguousarray(table.values, dtype="<f8").tobytes())
-    return hasher.hexdigest()[:16]
-
-
-def _stacked(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Long tables one after the other; NaN where one of them lacks a column."""
-    names = dict.fromkeys(name for part in parts for name in part)
-    rows = [len(part["sample"]) for part in parts]
-    blank = [np.full(n, np.nan) for n in rows]
-    return {
-        name: np.concatenate([np.asarray(part.get(name, empty)) for part, empty in zip(parts, blank, strict=True)])
-        for name in names
-    }
-
-
-def _of_samples(images: ImageSet) -> dict[str, Any]:
-    samples = images.samples
-    columns: dict[str, Any] = {"sample": [s.id for s in samples], "patient": [s.patient for s in samples]}
-    columns["manufacturer"] = [s.manufacturer for s in samples]
-    columns["label"] = [images.classes.index(s.label) for s in samples]
-    columns["pair"] = [s.pair for s in samples]
-    columns["split"] = [s.split for s in samples]
-    for name in sorted({name for s in samples for name in s.covariates}):
-        columns[f"{COVARIATE}{name}"] = [s.covariates[name] for s in samples]
-    return columns
-
-
-def split_columns(images: ImageSet, folds: Mapping[int, Sequence[Fold]]) -> dict[str, Any]:
-    """Who is held out when: one row per repeat, fold and held-out sample."""
-    samples = [s for s in images.samples if s.split != "paired"]
-    rows = [
-        (repeat, fold.name, fold.protocol, samples[int(i)].id, samples[int(i)].patient)
-        for repeat, many in folds.items()
-        for fold in many
-        for i in fold.test
-    ]
-    names = ("repeat", "fold", "protocol", "sample", "patient")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-
-
-def split_digest(images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> str:
-    """The digest of a run's splits (see `held_out_digest`); ids hashed with `key`, as they are stored."""
-    return held_out_digest(Pseudonyms(key).columns(split_columns(images, folds)))

@@ -13,8 +13,9 @@ import numpy as np
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
 from harmbench.results import CellResult, FoldResult, StoredCell
+from harmbench.run.columns import COVARIATE, table_digest
 from harmbench.run.parquet import read_parquet
-from harmbench.run.store import COVARIATE, FIGURES, RunFolder, table_digest
+from harmbench.run.store import FIGURES, RunFolder
 
 Columns = dict[str, np.ndarray]
 _FACTS = ("fold", "sample", "patient", "manufacturer", "label")
