@@ -8,9 +8,22 @@ from typing import Annotated
 import typer
 
 from harmbench import __version__
-from harmbench.cli import cache, check, compare, data, doctor, info, leaderboard, listing, new, run, submit
+from harmbench.cli import cache, check, compare, data, doctor, info, interpret, leaderboard, listing, new, run, submit
 
-VERBS = ("run", "list", "info", "check", "new", "doctor", "data", "leaderboard", "compare", "submit", "cache")
+VERBS = (
+    "run",
+    "list",
+    "info",
+    "check",
+    "new",
+    "doctor",
+    "data",
+    "leaderboard",
+    "compare",
+    "interpret",
+    "submit",
+    "cache",
+)
 
 
 def _version(wanted: bool) -> None:
@@ -53,6 +66,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(data.app, name="data")
     app.add_typer(leaderboard.app, name="leaderboard")
     app.command("compare")(compare.compare)
+    app.command("interpret")(interpret.interpret)
     app.command("submit")(submit.submit)
     app.add_typer(cache.app, name="cache")
     verb = next((a for a in arguments if not a.startswith("-")), None)

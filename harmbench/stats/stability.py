@@ -30,11 +30,11 @@ def nogueira(kept: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        NaN with fewer than two folds, and when all folds keep nothing or all of them everything: there is then nothing
-        that chance could have done otherwise.
+        NaN with fewer than two folds or features, and when all folds keep nothing or all of them everything: there is
+        then nothing that chance could have done otherwise.
     """
     z = np.asarray(kept, dtype=np.float64)
-    if z.ndim != 2 or z.shape[0] < 2 or z.shape[1] == 0:
+    if z.ndim != 2 or min(z.shape) < 2:
         return float("nan")
     share = z.mean(axis=0)
     mean = share.mean()

@@ -37,7 +37,7 @@ def test_random_choices_average_zero_however_many_are_kept(share: float):
     assert np.mean(found) == pytest.approx(0.0, abs=0.01)
 
 
-@pytest.mark.parametrize("kept", [np.ones((3, 4)), np.zeros((3, 4)), np.ones((1, 4)), np.ones((3, 0))])
+@pytest.mark.parametrize("kept", [np.ones((3, 4)), np.zeros((3, 4)), np.ones((1, 4)), [[1], [0]], np.ones((3, 0))])
 def test_without_a_choice_there_is_no_index(kept: np.ndarray):
     assert np.isnan(nogueira(kept))
 

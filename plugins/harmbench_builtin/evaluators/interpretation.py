@@ -166,7 +166,7 @@ def _why(kept: Array, what: str) -> str:
 
 
 IMPORTANCE: Mapping[str, type] = {
-    "level": str, "name": str, "map": str, "class": str, "folds": int, "kept": int, "frequency": float,
+    "level": str, "name": str, "map": str, "feature_class": str, "folds": int, "kept": int, "frequency": float,
     "confirmed": int, "features": float, "shap": float, "share": float, "gap": float, "direction": float,
 }  # fmt: skip
 
@@ -176,7 +176,7 @@ def _importance(used: Used, selection: Table, contributions: Table) -> dict[str,
 
     Sorted by level, then by the folds that kept it, then by importance. Columns:
 
-    level, name, map, class
+    level, name, map, feature_class
     folds, kept, frequency : cross-validation folds, in how many it (a feature of it) was kept, and their ratio
     confirmed : in how many Boruta confirmed it (a feature of it)
     features : how many kept features it has, mean over folds

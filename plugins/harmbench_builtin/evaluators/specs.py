@@ -240,7 +240,7 @@ EVALUATORS = (
                 "same in every fold, 0 on average for features kept at random",
             ),
             _agreement(
-                "selection_stability_maps", "its stability, maps",
+                "selection_stability_maps", "Selection stability, maps",
                 "The same for maps (kernels); a map is kept when one of its features is",
             ),
             _agreement(
@@ -248,7 +248,7 @@ EVALUATORS = (
                 "Spearman correlation of the mean absolute SHAP values on held-out rows between two folds, over the "
                 "features that both kept (five or more), mean over pairs of folds",
             ),
-            _agreement("importance_agreement_maps", "its agreement, maps", "The same for maps that both kept"),
+            _agreement("importance_agreement_maps", "Importance agreement, maps", "The same for maps that both kept"),
         ),
     ),
     EvaluatorSpec(
