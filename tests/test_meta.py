@@ -30,7 +30,22 @@ def test_every_hook_has_a_test(hook):
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "list", "info", "check", "new", "doctor", "data", "pretrain", "kernels", "leaderboard", "cache"]
+    "verb",
+    [
+        "run",
+        "list",
+        "info",
+        "check",
+        "new",
+        "doctor",
+        "data",
+        "pretrain",
+        "kernels",
+        "leaderboard",
+        "compare",
+        "submit",
+        "cache",
+    ],
 )
 def test_every_verb_is_in_the_docs(verb):
     assert any(f"harmbench {verb}" in text for text in DOCS.values())

@@ -59,7 +59,7 @@ def origins(plan: Plan, registry: Registry) -> dict[str, str]:
 def cell_facts(
     cell_method: Method, plan: Plan, repeat: int, registry: Registry, pretraining: PretrainingCheck
 ) -> dict[str, Any]:
-    """What the plan knows of a cell: method, stages with versions and code, repeat, test patients seen in pretraining."""
+    """What the plan knows of a cell: method, stages with versions and code, test patients seen in pretraining."""
     stages = [
         {
             "name": s.spec.name,
