@@ -87,6 +87,7 @@ class MethodInterpretation(_Model):
 class Interpretation(_Model):
     """All methods of runs that belong together."""
 
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)  # it is a part of other models too
     schema_: int = Field(SCHEMA, alias="schema")
     harmbench: str
     benchmark: str
@@ -129,7 +130,6 @@ def interpretation_of(found: Gathered) -> Interpretation:
         else:
             known.append(_method(method, repeats, [m["name"] for m in own]))
     return Interpretation(
-        schema=SCHEMA,
         harmbench=__version__,
         benchmark=plan["benchmark"]["name"],
         title=plan["title"],

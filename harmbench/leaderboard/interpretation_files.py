@@ -25,7 +25,15 @@ PAIR_HEAD = ("Feature", "Covariate", "Within manufacturer", "q", "Within manufac
 
 
 def write(found: Interpretation, folder: Path) -> list[Path]:
-    """Write `interpretation.json` (everything), and a CSV each of importance, covariates and stability."""
+    """Write all of `texts` to a folder."""
+    contents = texts(found)
+    for name, text in contents.items():
+        write_atomically(folder / name, text.encode())
+    return [folder / name for name in contents]
+
+
+def texts(found: Interpretation) -> dict[str, str]:
+    """File name to content: `interpretation.json` (everything), and a CSV each of importance, covariates, stability."""
     stability = [
         (one.method, metric, figure.value, figure.note)
         for one in found.methods
@@ -38,15 +46,12 @@ def write(found: Interpretation, folder: Path) -> list[Path]:
         for one in found.methods
         for row in one.correlations
     ]
-    texts = {
+    return {
         f"{NAME}.json": found.model_dump_json(by_alias=True) + "\n",
         f"{NAME}-importance.csv": _csv(("method", *IMPORTANCE), importance),
         f"{NAME}-covariates.csv": _csv(("method", *CORRELATION, *(f"rho {g}" for g in groups)), covariates),
         f"{NAME}-stability.csv": _csv(("method", "metric", "value", "note"), stability),
     }
-    for name, text in texts.items():
-        write_atomically(folder / name, text.encode())
-    return [folder / name for name in texts]
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -79,11 +84,11 @@ def method_tables(one: MethodInterpretation, top: int) -> list[Table]:
             continue
         if chosen:
             more = f", first {top} of {len(kept[level])}" if len(kept[level]) > top else ""
-            tables.append((f"{title}{more}", PART_HEAD, [_line(part) for part in chosen]))
+            tables.append((f"{title}{more}", PART_HEAD, [part_line(part) for part in chosen]))
     rows = strongest(one)
     if rows:
         more = f", first {top} of {len(rows)}" if len(rows) > top else ""
-        tables.append((f"Covariates{more}", PAIR_HEAD, [_pair(*pair) for pair in rows[:top]]))
+        tables.append((f"Covariates{more}", PAIR_HEAD, [pair_line(*pair) for pair in rows[:top]]))
     return tables
 
 
@@ -106,14 +111,16 @@ def method_notes(one: MethodInterpretation, found: Interpretation) -> list[str]:
     return notes + [f"Note: {text}." for text in one.notes]
 
 
-def _line(part: Part) -> list[str]:
+def part_line(part: Part) -> list[str]:
+    """In the order of `PART_HEAD`."""
     return [
         part.name, f"{part.kept}/{part.folds}", f"{part.confirmed}/{part.folds}", number(part.shap),
         f"{100 * part.share:.0f} %", number(part.gap), number(part.direction, 2),
     ]  # fmt: skip
 
 
-def _pair(row: Correlation, inside: Correlation | None) -> list[str]:
+def pair_line(row: Correlation, inside: Correlation | None) -> list[str]:
+    """In the order of `PAIR_HEAD`."""
     return [row.feature, row.covariate, *_with_q(row), *(_with_q(inside) if inside else ["–", "–"])]
 
 

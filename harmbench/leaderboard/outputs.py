@@ -66,7 +66,9 @@ def gather_evidence(
         `--data` of a data set that needs it.
     """
     if not {"html", *FIGURE_FORMATS} & set(formats):
-        return None
+        from harmbench.leaderboard.interpretation import read
+
+        return Evidence(interpretation=read(folders, methods)) if {"json", "csv"} & set(formats) else None
     from harmbench.leaderboard.page.pictures import add_pictures
     from harmbench.leaderboard.page.reading import read_evidence, sample_ids
 
@@ -84,11 +86,12 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
     ----------
     board : Board
     folder : Path
-        Gets `README.md`, `leaderboard.json`, `.csv`, `.tex`, `index.html`, and `figures/`.
+        Gets `README.md`, `leaderboard.json`, `.csv`, `.tex`, `index.html`, `figures/`, and the files of
+        `interpretation_files` where the runs were scored by it.
     formats : sequence of str
         What `chosen` gave.
     evidence : Evidence, optional
-        For the page and the figure of feature classes.
+        For the page, the figure of feature classes, and the files of `interpretation_files`.
 
     Returns
     -------
@@ -96,15 +99,15 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
         The files, in the order of writing.
     """
     found = evidence or Evidence()
-    figures = _figures(board, found, formats)
+    beside = _interpretation(found, formats) | _figures(board, found, formats)
     texts: dict[str, tuple[str, Callable[[], str]]] = {
         "json": ("leaderboard.json", lambda: render.as_json(board)),
         "csv": ("leaderboard.csv", lambda: render.as_csv(board)),
         "tex": ("leaderboard.tex", lambda: latex(board)),
         "html": ("index.html", lambda: _page(board, found)),
-        "md": ("README.md", lambda: readme(board, [*(n for n, _ in texts.values()), *figures], formats)),
+        "md": ("README.md", lambda: readme(board, [*(n for n, _ in texts.values()), *beside], formats)),
     }
-    contents = {name: make().encode() for key, (name, make) in texts.items() if key in formats} | figures
+    contents = {name: make().encode() for key, (name, make) in texts.items() if key in formats} | beside
     for name, content in contents.items():
         write_atomically(folder / name, content)
     return [folder / name for name in contents]
@@ -114,6 +117,15 @@ def _page(board: Board, evidence: Evidence) -> str:
     from harmbench.leaderboard.page.build import page
 
     return page(board, evidence)
+
+
+def _interpretation(evidence: Evidence, formats: Sequence[str]) -> dict[str, bytes]:
+    known = evidence.interpretation
+    if known is None or not known.methods:
+        return {}
+    from harmbench.leaderboard.interpretation_files import texts
+
+    return {name: text.encode() for name, text in texts(known).items() if Path(name).suffix[1:] in formats}
 
 
 def _figures(board: Board, evidence: Evidence, formats: Sequence[str]) -> dict[str, bytes]:

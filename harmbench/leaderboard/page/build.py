@@ -11,6 +11,7 @@ from harmbench.leaderboard.page import charts, sections
 from harmbench.leaderboard.page.cards import method_cards, provenance
 from harmbench.leaderboard.page.definitions import Definitions
 from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.leaderboard.page.interpretation import interpretation
 from harmbench.leaderboard.page.markup import Safe, el, embedded, text
 from harmbench.leaderboard.page.table import main_table
 
@@ -22,6 +23,7 @@ LINKS = (
     ("leaderboard", "Leaderboard"),
     ("goals", "Two goals"),
     ("classes", "Feature classes"),
+    ("interpretation", "Features and kernels"),
     ("distributions", "Distributions"),
     ("transfer", "Transfer"),
     ("reliability", "Reliability"),
@@ -104,6 +106,7 @@ def _main(board: Board, evidence: Evidence, words: Definitions) -> Safe:
         sections.section("leaderboard", "Leaderboard", None, main_table(board, words)),
         charts.two_goals(board, words),
         sections.classes(board, evidence, words),
+        interpretation(board, evidence, words),
         charts.distributions(evidence, words),
         sections.transfer(board, words),
         charts.reliability(evidence, words),

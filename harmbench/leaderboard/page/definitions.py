@@ -127,6 +127,26 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
             "point shows the mean prediction and the share of positives with its Wilson 95 % interval. On the "
             "diagonal, probabilities can be taken at their word. First repeat.",
         ),
+        "shap": (
+            "What carries the label",
+            "Boruta selects features on the training rows of each fold; “kept” says in how many. SHAP is the mean "
+            "absolute contribution to the log-odds of held-out rows, in the classifier behind the signal figures (0 in "
+            "folds that did not keep the feature); that of a kernel or class is of the sum over its features. Share is "
+            "its features' part of the sum of all.\n"
+            "Gap is the mean contribution to positive held-out rows minus that to negative ones: what a feature does "
+            "for the truth, where SHAP is what it does for the prediction. Direction is the rank correlation of a "
+            "feature's contribution with its value.\n"
+            "Folds share training rows, and near copies of a feature stand in for each other: one that is kept seldom "
+            "may still carry the label through its neighbours. Kernels and classes are steadier.",
+        ),
+        "covariates": (
+            "Correlation with covariates",
+            "Spearman correlation of out-of-fold features with what is known of the patients, inside each "
+            "manufacturer, put together by Fisher's z, with 95 % intervals; q is Benjamini-Hochberg over the method's "
+            "table.\n"
+            "Within manufacturer, a feature that tells the labels apart goes with everything in which they differ. "
+            "Within manufacturer and label that is taken out: what is left holds among patients of one label.",
+        ),
         "kernels": (
             "Kernels",
             "The filters of a method's image stage, each by its own largest absolute weight: red above 0, white 0, "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harmbench.leaderboard.interpretation import Interpretation
+
 BINS = 24
 """Bins of a feature's histogram."""
 
@@ -88,4 +90,5 @@ class Evidence(_Model):
     methods: dict[str, MethodEvidence] = Field(default_factory=dict)
     kernels: dict[str, KernelPicture] = Field(default_factory=dict)
     examples: dict[str, list[Example]] = Field(default_factory=dict, description="method, '' for the image as it is")
+    interpretation: Interpretation | None = None
     absent: dict[str, str] = Field(default_factory=dict, description="part of the page -> why it is not there")

@@ -10,6 +10,7 @@ import numpy as np
 
 from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, FeatureTable, Floats
 from harmbench.leaderboard.collect import gather
+from harmbench.leaderboard.interpretation import interpretation_of
 from harmbench.leaderboard.page.evidence import Bin, Evidence, MethodEvidence, Stage
 from harmbench.leaderboard.page.histograms import Counted, counted, most_features, short_names
 from harmbench.leaderboard.rank import REFERENCE
@@ -26,7 +27,7 @@ Record = dict[str, Any]
 
 
 def read_evidence(folders: Sequence[Path], methods: Sequence[str] = ()) -> Evidence:
-    """What can be read from run folders; the first repeat stands for all.
+    """What can be read from run folders; the first repeat stands for all, except in `interpretation`.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def read_evidence(folders: Sequence[Path], methods: Sequence[str] = ()) -> Evide
         As for `harmbench.leaderboard.collect.build`.
     """
     found = gather(folders, methods)
-    evidence = Evidence()
+    evidence = Evidence(interpretation=interpretation_of(found))
     if not found.plan["rebuildable"]:
         why = "The run is of schema 1, which did not keep the features before a method's feature stages."
         evidence.absent |= {"distributions": why, "classes": why, "reliability": why}

@@ -1,0 +1,115 @@
+"""The part of the page that says which features and kernels carry the label, and what they go with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harmbench.leaderboard.interpretation import Interpretation, MethodInterpretation, Part
+from harmbench.leaderboard.interpretation_files import LABEL, PAIR_HEAD, PART_HEAD, pair_line, part_line, strongest
+from harmbench.leaderboard.model import Board
+from harmbench.leaderboard.page.definitions import Definitions
+from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.leaderboard.page.markup import Child, Safe, el, name_of, text
+from harmbench.leaderboard.page.sections import section
+from harmbench.leaderboard.render import number
+
+TOP = 10
+"""Rows of each table; interpretation.json and its CSV files have all."""
+TITLE = "Which features and kernels"
+OFTEN = 0.5
+WORD = {"feature": "Features", "map": "Kernels (maps)", "class": "Feature classes"}
+
+
+def interpretation(board: Board, evidence: Evidence, words: Definitions) -> Safe:
+    """An overview, a row per method, and what is known of each method behind its name."""
+    found = evidence.interpretation
+    if found is None or not found.methods:
+        why = next(iter(found.absent.values()), "") if found else ""
+        hint = el("p", why or evidence.absent.get("interpretation", "This page was made without run folders."),
+                  class_="hint")  # fmt: skip
+        return section("interpretation", TITLE, None, hint)
+    known = {one.method: one for one in found.methods}
+    order = [known[row.method] for row in board.rows if row.method in known]
+    details = [_method(one, found) for one in order if one.of("feature")]
+    return section("interpretation", TITLE, words.button("shap"), _overview(order, found, words), details)
+
+
+def _overview(methods: Sequence[MethodInterpretation], found: Interpretation, words: Definitions) -> Safe:
+    head = [el("th", "Method", scope="col")]
+    head += [el("th", d.label, words.button(name) if name in words.board.definitions else None, scope="col")
+             for name, d in found.definitions.items()]  # fmt: skip
+    head += [
+        el("th", "Kept in half of the folds", scope="col"),
+        el("th", "Leading kernel", words.button("shap"), scope="col"),
+        el("th", "Leading class", words.button("shap"), scope="col"),
+        el("th", "Strongest covariate within manufacturer and label", words.button("covariates"), scope="col"),
+    ]
+    lines = []
+    for one in methods:
+        cells: list[Child] = []
+        for name in found.definitions:
+            figure = one.stability.get(name)
+            value = None if figure is None else figure.value
+            cells.append(el("td", number(value, 2), title=figure.note if figure and value is None else None))
+        often = sum(part.frequency >= OFTEN for part in one.of("feature"))
+        cells += [
+            el("td", str(often)),
+            el("td", _leader(one.of("map"))),
+            el("td", _leader(one.of("class"))),
+            el("td", _covariate(one)),
+        ]
+        lines.append(el("tr", el("th", name_of(one.method), scope="row"), cells, class_=f"role-{one.role}"))
+    caption = "Agreement of folds, and what leads, by method"
+    return _table(caption, el("tr", head), lines)
+
+
+def _leader(parts: Sequence[Part]) -> str:
+    kept = [part for part in parts if part.kept]
+    if not kept:
+        return "–"
+    first = max(kept, key=lambda part: part.share)
+    return f"{first.name} ({100 * first.share:.0f} %)"
+
+
+def _covariate(one: MethodInterpretation) -> str:
+    """The pair with the smallest q inside the label, where it is below 0.05."""
+    sure = [r for r in one.correlations if r.within == LABEL and r.q_value is not None and r.q_value < 0.05]
+    if not sure:
+        return "none shown" if one.correlations else "–"
+    first = min(sure, key=lambda r: (r.q_value or 0.0, -abs(r.rho or 0.0)))
+    return f"{first.covariate}: {number(first.rho, 2)} ({first.feature})"
+
+
+def _method(one: MethodInterpretation, found: Interpretation) -> Safe:
+    tables: list[Safe] = []
+    for level, title in WORD.items():
+        kept = [part for part in one.of(level) if part.kept]
+        if not kept or (level == "map" and len(one.of("map")) == 1):
+            continue
+        lines = [_line(part_line(part)) for part in kept[:TOP]]
+        tables.append(_table(_caption(title, len(kept), one.method), _head(PART_HEAD), lines))
+    pairs = strongest(one)
+    if pairs:
+        lines = [_line(pair_line(*pair)) for pair in pairs[:TOP]]
+        tables.append(_table(_caption("Features and covariates", len(pairs), one.method), _head(PAIR_HEAD), lines))
+    positive = found.classes[1]
+    hint = el("p", f"A positive gap or direction is towards {positive}.", class_="hint")
+    notes = el("ul", [el("li", note) for note in one.notes]) if one.notes else None
+    return el("details", el("summary", name_of(one.method)), hint, tables, notes)
+
+
+def _caption(title: str, total: int, method: str) -> str:
+    return f"{title} of {method}" + (f", first {TOP} of {total}" if total > TOP else "")
+
+
+def _head(titles: Sequence[str]) -> Safe:
+    return el("tr", [el("th", title, scope="col") for title in titles])
+
+
+def _line(cells: Sequence[str]) -> Safe:
+    return el("tr", el("th", cells[0], scope="row"), [el("td", cell) for cell in cells[1:]])
+
+
+def _table(caption: str, head: Safe, lines: Sequence[Safe]) -> Safe:
+    table = el("table", el("caption", caption), el("thead", head), el("tbody", text(lines)), class_="transfer")
+    return el("div", table, class_="scroll", role="region", tabindex="0", aria_label=caption)
