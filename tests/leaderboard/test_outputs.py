@@ -1,0 +1,144 @@
+"""What `harmbench leaderboard build` writes besides the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harmbench.cli import run_command
+from harmbench.errors import UsageError
+from harmbench.leaderboard import figures, outputs
+from harmbench.leaderboard.collect import build
+from harmbench.leaderboard.files import read_board
+from harmbench.leaderboard.latex import escape, latex
+from harmbench.leaderboard.page.columns import letters
+from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.leaderboard.page.qc import checks
+from harmbench.leaderboard.page.reading import read_evidence
+from harmbench.leaderboard.page.sections import finding
+
+needs_matplotlib = pytest.mark.skipif(bool(figures.missing()), reason=figures.missing() or "matplotlib is there")
+
+
+@pytest.fixture(scope="module")
+def board(kept_run):
+    return build([kept_run])
+
+
+def test_all_formats_are_written_and_the_readme_names_them(kept_run, tmp_path, capsys):
+    out = tmp_path / "board"
+    assert run_command(["leaderboard", "build", str(kept_run), "-o", str(out), "--trust-stored"]) == 0
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    expected = {"README.md", "index.html", "leaderboard.json", "leaderboard.csv", "leaderboard.tex"}
+    if not figures.missing():
+        expected |= {f"figures/{n}.{k}" for n in ("pareto", "intervals", "sweep", "classes") for k in ("svg", "pdf")}
+    assert names == expected
+    text = (out / "README.md").read_text()
+    assert set(re.findall(r"\]\(([^)]*)\)", text)) == expected - {"README.md"}
+    assert "index.html in a browser" in capsys.readouterr().err
+    assert read_board(out).rows
+
+
+def test_only_the_formats_that_were_asked_for(kept_run, tmp_path, capsys):
+    command = ["leaderboard", "build", str(kept_run), "-o", str(tmp_path), "--trust-stored", "-f", "tex", "-f", "csv"]
+    assert run_command(command) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"leaderboard.tex", "leaderboard.csv"}
+    assert run_command([*command, "-f", "docx"]) == 1
+    assert "no format 'docx'" in capsys.readouterr().err
+
+
+def test_without_matplotlib_the_rest_is_written_and_the_remedy_named(monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name))
+    formats, said = outputs.chosen(())
+    assert set(formats) == {"md", "json", "csv", "tex", "html"}
+    assert "pip install 'harmbench[figures]'" in said
+    with pytest.raises(UsageError, match="matplotlib is not installed"):
+        outputs.chosen(("pdf",))
+
+
+@needs_matplotlib
+def test_figures_say_that_data_are_simulated_and_are_the_same_every_time(board, kept_run):
+    evidence = read_evidence([kept_run])
+    first, again = (figures.figures(board, evidence, ("svg", "pdf")) for _ in range(2))
+    assert {name for name, _ in first} == {"pareto", "intervals", "sweep", "classes"}
+    assert first == again
+    for (_, kind), content in first.items():
+        assert content.startswith(b"<?xml" if kind == "svg" else b"%PDF")
+        assert kind == "pdf" or b"SYNTHETIC DATA" in content
+
+
+@needs_matplotlib
+def test_figures_take_names_as_text(board):
+    odd = board.model_copy(deep=True)
+    for row in odd.rows:
+        if row.method == "zscore":
+            row.method = r"<script>alert(1)</script> $\frac{1}{0}$"
+    content = figures.figures(odd, Evidence(), ("svg",))["intervals", "svg"].decode()
+    assert "<script>" not in content and r"$\frac{1}{0}$" in content
+
+
+def test_latex_escapes_what_latex_reads():
+    assert escape(r"a_b & 50% $x$ #1 {y} ~ ^ \z <|>") == (
+        r"a\_b \& 50\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}z "
+        r"\textless{}\textbar{}\textgreater{}"
+    )
+
+
+def test_latex_has_six_cells_in_every_line(board):
+    odd = board.model_copy(deep=True)
+    odd.rows[0].method = "a_b & c % d"
+    text = latex(odd)
+    body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert len(lines) == len(board.rows)
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 5 for line in lines)
+    assert r"a\_b \& c \% d" in text and "−" not in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(board, tmp_path):
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + latex(board) + r"\end{document}"
+    (tmp_path / "t.tex").write_text(document)
+    subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True)
+
+
+def test_the_finding_names_whom_the_data_cannot_tell_apart(board):
+    made = board.model_copy(deep=True)
+    ranked = [row for row in made.rows if row.role == "method"]
+    for i, row in enumerate(ranked):
+        row.section, row.rank = "ranked", (1, 2) if i < 2 else (3, 3)
+    made.rows = ranked
+    words = finding(made)
+    assert words.startswith(f"{ranked[0].method} has the best")
+    assert f"cannot tell it from {ranked[1].method}." in words
+    for row in ranked:
+        row.section = "below the gate"
+    assert "No method could be ranked" in finding(made)
+
+
+def test_tie_groups_have_letters():
+    assert [letters(g) for g in (1, 2, 26, 27, 28, None)] == ["a", "b", "z", "aa", "ab", ""]
+
+
+def test_quality_checks_hold_on_a_sound_board_and_fail_on_others(board):
+    found = {c.claim: c.verdict for c in checks(board)}
+    assert [v for c, v in found.items() if "canary" in c or "collapse" in c or "asked for ran" in c] == ["holds"] * 4
+    bad = board.model_copy(deep=True)
+    for row in bad.rows:
+        if row.role == "canary":
+            row.audit = {"label_leak": False}
+        if row.method == "collapse":
+            row.overall["jsd_conditional"].value = 0.2
+            row.overall["auc_within"].low, row.overall["auc_within"].high = 0.8, 0.9
+        if row.method == "shuffle":
+            row.section, row.status = "not run", "failed"
+    verdicts = {c.claim: c for c in checks(bad)}
+    failed = [c for c, check in verdicts.items() if check.verdict == "fails"]
+    assert sum("canary" in c for c in failed) == 1 and sum("`collapse`" in c for c in failed) == 2
+    assert any("asked for ran" in c and "shuffle: failed" in verdicts[c].figures for c in failed)
