@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import pytest
 
 from harmbench.benchmark import load_benchmark
 from harmbench.cli import run_command
-from harmbench.errors import UsageError
+from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard import interpretation
+from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.interpretation_files import method_tables, strongest, write
+from harmbench.leaderboard.model import Board
+from harmbench.leaderboard.page.build import page
+from harmbench.leaderboard.page.evidence import Evidence
 from harmbench.plugins import build_registry
-from harmbench.run.parquet import read_parquet
+from harmbench.run.parquet import parquet_bytes, read_parquet
 from harmbench.run.plan import make_plan
 from harmbench.run.run import Options
 from harmbench.run.run import run as run_plan
@@ -206,3 +211,60 @@ def test_folders_that_do_not_belong_together_are_refused(run: Path, tiny_benchma
     other = run_plan(plan, tiny_registry, Options(out=tmp_path / "tiny")).folder
     with pytest.raises(UsageError, match="cannot stand on one board"):
         interpretation.read([run, other])
+
+
+@pytest.fixture(scope="module")
+def board(run: Path) -> Board:
+    return build([run])
+
+
+def _section(board: Board, found: interpretation.Interpretation | None) -> str:
+    whole = page(board, Evidence(interpretation=found))
+    start = whole.index('id="interpretation-title"')
+    return whole[start : whole.index("</section>", start)]
+
+
+def test_the_page_shows_each_method_and_what_leads_in_it(board: Board, found: interpretation.Interpretation):
+    shown = _section(board, found)
+    one = found.method("none")
+    assert one is not None
+    classes = max((p for p in one.of("class") if p.kept), key=lambda p: p.share)
+    assert f"{classes.name} ({100 * classes.share:.0f} %)" in shown
+    assert all(part.name in shown for part in one.of("feature")[:10] if part.kept)
+    assert "Feature classes of none" in shown and "Features and covariates of none" in shown
+    assert "Leading kernel" not in shown  # every method here has the image only
+    assert shown.count("<details>") == 2  # nothing is kept in collapse
+
+
+def test_the_page_says_why_there_is_nothing(board: Board, found: interpretation.Interpretation):
+    assert "made without run folders" in _section(board, None)
+    none = found.model_copy(update={"methods": [], "absent": {"none": interpretation.NOT_SCORED}})
+    assert "not scored by the evaluator" in _section(board, none)
+
+
+def test_a_hostile_name_makes_no_element(board: Board, found: interpretation.Interpretation):
+    bad = "<script>alert(1)</script>"
+    text = found.model_dump_json(by_alias=True).replace("original_glcm_", f"{bad}_glcm_").replace("tissue", bad)
+    shown = _section(board, interpretation.Interpretation.model_validate_json(text))
+    assert "<script>" not in shown and "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+
+
+def test_a_board_is_written_with_the_files_of_the_formats_asked_for(run: Path, tmp_path: Path):
+    for formats, expected in (("json",), {"interpretation.json"}), (("tex",), set()):
+        folder = tmp_path / formats[0]
+        arguments = [a for f in formats for a in ("-f", f)]
+        assert run_command(["leaderboard", "build", str(run), "-o", str(folder), "--trust-stored", *arguments]) == 0
+        assert {f.name for f in folder.glob("interpretation*")} == expected
+
+
+def test_building_a_board_works_the_tables_out_anew_and_refuses_one_that_was_changed(run: Path, tmp_path: Path):
+    """`leaderboard build` rebuilds importance and correlations from selection, contributions and features."""
+    shutil.copytree(run, tmp_path / "run")
+    build([tmp_path / "run"], registry=build_registry())
+    key = next(k for k, r in RunFolder(tmp_path / "run").records().items() if r["method"] == "none")
+    path = RunFolder(tmp_path / "run").cell(key) / "covariate_correlation.parquet"
+    columns = read_parquet(path)
+    columns["rho"][0] += 0.01
+    path.write_bytes(parquet_bytes(columns))
+    with pytest.raises(DataError, match="table 'covariate_correlation', column 'rho'"):
+        build([tmp_path / "run"], registry=build_registry())

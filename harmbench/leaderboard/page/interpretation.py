@@ -9,7 +9,7 @@ from harmbench.leaderboard.interpretation_files import LABEL, PAIR_HEAD, PART_HE
 from harmbench.leaderboard.model import Board
 from harmbench.leaderboard.page.definitions import Definitions
 from harmbench.leaderboard.page.evidence import Evidence
-from harmbench.leaderboard.page.markup import Child, Safe, el, name_of, text
+from harmbench.leaderboard.page.markup import Safe, el, name_of, text
 from harmbench.leaderboard.page.sections import section
 from harmbench.leaderboard.render import number
 
@@ -35,32 +35,32 @@ def interpretation(board: Board, evidence: Evidence, words: Definitions) -> Safe
 
 
 def _overview(methods: Sequence[MethodInterpretation], found: Interpretation, words: Definitions) -> Safe:
-    head = [el("th", "Method", scope="col")]
-    head += [el("th", d.label, words.button(name) if name in words.board.definitions else None, scope="col")
-             for name, d in found.definitions.items()]  # fmt: skip
-    head += [
+    maps = any(len(one.of("map")) > 1 for one in methods)
+    given = [n for n in found.definitions if any(_value(one, n) is not None for one in methods)]
+    head = [
+        el("th", "Method", scope="col"),
         el("th", "Kept in half of the folds", scope="col"),
-        el("th", "Leading kernel", words.button("shap"), scope="col"),
+        el("th", "Leading kernel", words.button("shap"), scope="col") if maps else None,
         el("th", "Leading class", words.button("shap"), scope="col"),
         el("th", "Strongest covariate within manufacturer and label", words.button("covariates"), scope="col"),
+        [el("th", found.definitions[n].label, words.button(n), scope="col") for n in given],
     ]
     lines = []
     for one in methods:
-        cells: list[Child] = []
-        for name in found.definitions:
-            figure = one.stability.get(name)
-            value = None if figure is None else figure.value
-            cells.append(el("td", number(value, 2), title=figure.note if figure and value is None else None))
         often = sum(part.frequency >= OFTEN for part in one.of("feature"))
-        cells += [
+        cells = [
             el("td", str(often)),
-            el("td", _leader(one.of("map"))),
+            el("td", _leader(one.of("map"))) if maps else None,
             el("td", _leader(one.of("class"))),
             el("td", _covariate(one)),
+            [el("td", number(_value(one, n), 2), title=one.stability[n].note or None) for n in given],
         ]
         lines.append(el("tr", el("th", name_of(one.method), scope="row"), cells, class_=f"role-{one.role}"))
-    caption = "Agreement of folds, and what leads, by method"
-    return _table(caption, el("tr", head), lines)
+    return _table("What leads, and how far folds agree, by method", el("tr", head), lines)
+
+
+def _value(one: MethodInterpretation, metric: str) -> float | None:
+    return one.stability[metric].value if metric in one.stability else None
 
 
 def _leader(parts: Sequence[Part]) -> str:
@@ -92,8 +92,7 @@ def _method(one: MethodInterpretation, found: Interpretation) -> Safe:
     if pairs:
         lines = [_line(pair_line(*pair)) for pair in pairs[:TOP]]
         tables.append(_table(_caption("Features and covariates", len(pairs), one.method), _head(PAIR_HEAD), lines))
-    positive = found.classes[1]
-    hint = el("p", f"A positive gap or direction is towards {positive}.", class_="hint")
+    hint = el("p", f"Direction above 0: larger values speak for {found.classes[1]}.", class_="hint")
     notes = el("ul", [el("li", note) for note in one.notes]) if one.notes else None
     return el("details", el("summary", name_of(one.method)), hint, tables, notes)
 
