@@ -28,7 +28,7 @@ class Document(NamedTuple):
 def documents() -> dict[str, Document]:
     """Every kind of file by name."""
     from harmbench import benchmark
-    from harmbench.leaderboard import bundle_format
+    from harmbench.leaderboard import bundle_format, interpretation
     from harmbench.leaderboard import model as board
     from harmbench.run import documents as run
     from harmbench.run.upgrade import SCHEMA
@@ -39,6 +39,7 @@ def documents() -> dict[str, Document]:
         "record": Document(run.Record, SCHEMA),
         "environment": Document(run.Environment, SCHEMA),
         "leaderboard": Document(board.Board, board.SCHEMA),
+        "interpretation": Document(interpretation.Interpretation, interpretation.SCHEMA),
         "submission": Document(bundle_format.Submission, bundle_format.SCHEMA),
     }
 
