@@ -19,6 +19,8 @@ from harmbench.run.store import FIGURES, RunFolder
 
 Columns = dict[str, np.ndarray]
 _FACTS = ("fold", "sample", "patient", "manufacturer", "label")
+KEPT = 2
+"""Raw tables in memory at once: they may be large, and cells that share one mostly follow each other."""
 AGAIN = "The folder was changed or is not whole: copy it again, or run again."
 
 
@@ -93,6 +95,8 @@ class RunData:
             table = self.table(read_parquet(path), path)
             if table_digest(table) != digest:
                 raise DataError("does not hold what its name says (another digest).", file=path, remedy=AGAIN)
+            while len(self._raw) >= KEPT:
+                self._raw.pop(next(iter(self._raw)))
             self._raw[digest] = table
         return self._raw[digest]
 

@@ -11,17 +11,17 @@ SCHEMA = 2
 """2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images)."""
 
 
-def plan_1_to_2(plan: Document) -> Document:
+def upgrade_plan_1_to_2(plan: Document) -> Document:
     """Resamples of schema 1 depend on ids that were not kept, so its figures cannot be rebuilt."""
     metrics = [{**m, "bounds": [b if math.isfinite(b) else None for b in m["bounds"]]} for m in plan["metrics"]]
     return {**plan, "harmbench": plan.get("harmbench", ""), "rebuildable": False, "metrics": metrics}
 
 
-def record_1_to_2(record: Document) -> Document:
+def upgrade_record_1_to_2(record: Document) -> Document:
     """Raw features and the code of each stage were not written down."""
     stages = [{**stage, "code": stage.get("code", "")} for stage in record["stages"]]
     return {**record, "raw": "", "stages": stages}
 
 
-PLAN: Mapping[int, Step] = {1: plan_1_to_2}
-RECORD: Mapping[int, Step] = {1: record_1_to_2}
+PLAN: Mapping[int, Step] = {1: upgrade_plan_1_to_2}
+RECORD: Mapping[int, Step] = {1: upgrade_record_1_to_2}
