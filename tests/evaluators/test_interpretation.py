@@ -238,6 +238,19 @@ def test_it_is_rebuilt_from_what_is_stored(cell: CellResult, classified: Evaluat
             np.testing.assert_array_equal(again.tables[name][column], values)
 
 
+def test_correlations_stay_as_they_were_where_covariates_were_taken_out(
+    cell: CellResult, classified: Evaluation, read: Evaluation
+):
+    """A bundle of real patients holds no covariate; importance is still worked out anew."""
+    bare = replace(cell, scored=replace(cell.scored, covariates={}))
+    stored = StoredCell(bare, {**classified.tables, **read.tables})
+    again = Interpretation().recompute(stored, replace(context(cell.scored, 20), earlier=dict(stored.tables)))
+    assert differences(read.metrics, again.metrics) == []
+    for name in ("covariate_correlation", "interpretation_notes"):
+        assert again.tables[name] is read.tables[name]
+    assert again.tables["importance"] is not read.tables["importance"]
+
+
 def test_the_classification_is_rebuilt_with_or_without_stored_contributions(cell: CellResult, classified: Evaluation):
     settings = context(cell.scored, 20)
     for left_out in ((), ("contributions",)):

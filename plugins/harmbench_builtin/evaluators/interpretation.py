@@ -20,6 +20,8 @@ from harmbench_builtin.evaluators.parameters import require
 Array = npt.NDArray[Any]
 Table = Mapping[str, Array]
 METRICS = ("selection_stability", "selection_stability_maps", "importance_agreement", "importance_agreement_maps")
+CORRELATIONS = ("covariate_correlation", "interpretation_notes")
+"""Tables that need covariates."""
 NO_SELECTION = "lvh-auc, which selects features, is not among the evaluators before this one"
 
 
@@ -87,8 +89,14 @@ class Interpretation:
         ]
 
     def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
-        """The same from the stored selection, contributions and features."""
-        return self.evaluate(stored.result, context)
+        """The same from the stored selection, contributions and features.
+
+        Where covariates were taken out of what is stored (bundles of real patients), correlations are as they were.
+        """
+        done = self.evaluate(stored.result, context)
+        if stored.result.scored.covariates or not done.tables:
+            return done
+        return Evaluation(done.metrics, {**done.tables, **{name: stored.tables[name] for name in CORRELATIONS}})
 
 
 @dataclass(frozen=True)
