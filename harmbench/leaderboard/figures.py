@@ -112,6 +112,7 @@ def pareto(board: Board) -> Canvas | None:
         on = row.pareto is not None and row.pareto.on_front
         axes.plot(x.value, y.value, "o", ms=5, mec=_colour(row), mfc=_colour(row) if on else "white")
         axes.annotate(_label(row), (x.value, y.value), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    _front(axes, rows, board)
     axes.set_xlabel(f"{goal.label} ({_better(goal.direction)})")
     axes.set_ylabel(f"{gate.label} ({_better(gate.direction)})")
     if goal.direction == "min":
@@ -120,6 +121,15 @@ def pareto(board: Board) -> Canvas | None:
         axes.invert_yaxis()
     axes.set_title(_headline(board, "filled: on the Pareto front; orange: below the gate"), fontsize=8, loc="left")
     return canvas
+
+
+def _front(axes: Any, rows: Sequence[Row], board: Board) -> None:
+    """The steps between the points on the front."""
+    on = [row for row in rows if row.pareto is not None and row.pareto.on_front]
+    points = sorted((_value(row, board, "goal") or 0.0, _value(row, board, "gate") or 0.0) for row in on)
+    # At each goal figure, the best signal of those at least as good there: what lies beyond the steps nobody reached.
+    step = "post" if board.definitions[board.ranking["goal"]].direction == "min" else "pre"
+    axes.step([x for x, _ in points], [y for _, y in points], where=step, color=_PASSED, lw=0.9, ls="--", zorder=0)
 
 
 def _label(row: Row) -> str:

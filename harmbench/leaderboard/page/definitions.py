@@ -125,7 +125,8 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
             "Reliability",
             "Out-of-fold predictions in the order of their predicted probability, cut into groups of equal size; each "
             "point shows the mean prediction and the share of positives with its Wilson 95 % interval. On the "
-            "diagonal, probabilities can be taken at their word. First repeat.",
+            "diagonal, probabilities can be taken at their word. The intervals take rows as independent: where "
+            "patients have several images they are too narrow. First repeat.",
         ),
         "shap": (
             "What carries the label",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,9 +52,9 @@ def el(tag: str, *children: Child, **attributes: str | int | bool | None) -> Saf
 
 
 def name_of(method: str) -> Safe:
-    """A method's name that may break after a `+`, rather than inside a word."""
-    first, *others = method.split("+")
-    return text([first, [["+", el("wbr"), other] for other in others]])
+    """A method's name that may break after a `+`, `,` or `[`, rather than inside a word."""
+    parts = [text(part) for part in re.split(r"(?<=[+,\[])", method)]
+    return Safe(el("wbr").join(parts))
 
 
 def embedded(value: Any) -> Safe:

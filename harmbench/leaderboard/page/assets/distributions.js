@@ -24,7 +24,7 @@
 
     const fillMaps = () => {
       const maps = [...new Set(features(last()).map((name) => split(name)[0]))];
-      HB.options(pick.map, maps.map((m) => [m, m || "(mask)"]), maps.includes(pick.map.value) ? pick.map.value : maps[0]);
+      HB.options(pick.map, maps.map((m) => [m, m || "(mask)"]), maps.includes(pick.map.value) ? pick.map.value : maps.find(Boolean) ?? "");
       pick.map.parentElement.hidden = maps.length < 2;
     };
     const fillFeatures = () => {
