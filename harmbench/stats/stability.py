@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-LEAST_SHARED = 5
+LEAST_SHARED = 3
 """Features that two folds must both have kept for their importances to be put in order."""
 
 

@@ -204,7 +204,7 @@ def test_agreement_is_the_rank_correlation_of_stored_importances():
     expected = []
     for a, b in (("cv-0", "cv-1"), ("cv-0", "cv-2"), ("cv-1", "cv-2")):
         both = sorted(set(shap[a]) & set(shap[b]))
-        assert len(both) >= 5
+        assert len(both) >= 3
         expected.append(spearmanr([shap[a][x] for x in both], [shap[b][x] for x in both]).statistic)
     assert found["importance_agreement"].value == pytest.approx(np.mean(expected))
     assert found["importance_agreement"].note == "3 pairs of folds"

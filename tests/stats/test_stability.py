@@ -55,6 +55,6 @@ def test_importances_are_compared_on_what_both_folds_kept():
 
 def test_folds_that_share_too_little_are_not_compared():
     kept = np.zeros((2, 9), dtype=bool)
-    kept[0, :6] = kept[1, 2:] = True  # four in common
+    kept[0, :6] = kept[1, 4:] = True  # two in common
     value, pairs = rank_agreement(np.ones((2, 9)), kept)
     assert np.isnan(value) and pairs == 0

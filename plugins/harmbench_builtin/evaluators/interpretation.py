@@ -12,7 +12,7 @@ import numpy.typing as npt
 from harmbench.components import EvaluationContext
 from harmbench.data import class_of, map_of
 from harmbench.results import CellResult, Evaluation, FoldResult, MetricValue, StoredCell
-from harmbench.stats.stability import nogueira, rank_agreement
+from harmbench.stats.stability import LEAST_SHARED, nogueira, rank_agreement
 from harmbench_builtin.evaluators.contributions import LEVELS
 from harmbench_builtin.evaluators.covariates import correlation_columns
 from harmbench_builtin.evaluators.parameters import require
@@ -159,7 +159,7 @@ def _metrics(used: Used) -> tuple[MetricValue, ...]:
         ("importance_agreement_maps", used.maps_kept, used.maps_importance, "maps"),
     ):
         value, pairs = rank_agreement(importance, kept)
-        note = f"{pairs} pairs of folds" if pairs else f"no two folds kept five {what} in common"
+        note = f"{pairs} pairs of folds" if pairs else f"no two folds kept {LEAST_SHARED} {what} in common"
         values.append(MetricValue(metric, value, n=pairs, note=note))
     return tuple(values)
 

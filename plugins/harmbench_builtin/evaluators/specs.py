@@ -246,7 +246,7 @@ EVALUATORS = (
             _agreement(
                 "importance_agreement", "Importance agreement",
                 "Spearman correlation of the mean absolute SHAP values on held-out rows between two folds, over the "
-                "features that both kept (five or more), mean over pairs of folds",
+                "features that both kept (three or more), mean over pairs of folds",
             ),
             _agreement("importance_agreement_maps", "Importance agreement, maps", "The same for maps that both kept"),
         ),
