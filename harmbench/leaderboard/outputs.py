@@ -9,7 +9,7 @@ from harmbench.errors import UsageError, suggestion
 from harmbench.leaderboard import render
 from harmbench.leaderboard.latex import latex
 from harmbench.leaderboard.model import Board
-from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.leaderboard.page.evidence import Evidence, numbers
 from harmbench.plugins import Registry
 from harmbench.run.cache import write_atomically
 
@@ -65,10 +65,10 @@ def gather_evidence(
     data : str, optional
         `--data` of a data set that needs it.
     """
-    if not {"html", *FIGURE_FORMATS} & set(formats):
+    if not {"html", "json", *FIGURE_FORMATS} & set(formats):
         from harmbench.leaderboard.interpretation import read
 
-        return Evidence(interpretation=read(folders, methods)) if {"json", "csv"} & set(formats) else None
+        return Evidence(interpretation=read(folders, methods)) if "csv" in formats else None
     from harmbench.leaderboard.page.pictures import add_pictures
     from harmbench.leaderboard.page.reading import read_evidence, sample_ids
 
@@ -86,8 +86,8 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
     ----------
     board : Board
     folder : Path
-        Gets `README.md`, `leaderboard.json`, `.csv`, `.tex`, `index.html`, `figures/`, and the files of
-        `interpretation_files` where the runs were scored by it.
+        Gets `README.md`, `leaderboard.json`, `.csv`, `.tex`, `index.html`, `figures/`, and, of runs,
+        `evidence.json` and the files of `interpretation_files` where the runs were scored by it.
     formats : sequence of str
         What `chosen` gave.
     evidence : Evidence, optional
@@ -100,6 +100,9 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
     """
     found = evidence or Evidence()
     beside = _interpretation(found, formats) | _figures(board, found, formats)
+    if found.methods and "json" in formats:
+        text = numbers(found).model_dump_json(by_alias=True, indent=1)
+        beside = {"evidence.json": f"{text}\n".encode(), **beside}
     texts: dict[str, tuple[str, Callable[[], str]]] = {
         "json": ("leaderboard.json", lambda: render.as_json(board)),
         "csv": ("leaderboard.csv", lambda: render.as_csv(board)),

@@ -30,6 +30,7 @@ def documents() -> dict[str, Document]:
     from harmbench import benchmark
     from harmbench.leaderboard import bundle_format, interpretation
     from harmbench.leaderboard import model as board
+    from harmbench.leaderboard.page import evidence
     from harmbench.run import documents as run
     from harmbench.run.upgrade import SCHEMA
 
@@ -40,6 +41,7 @@ def documents() -> dict[str, Document]:
         "environment": Document(run.Environment, SCHEMA),
         "leaderboard": Document(board.Board, board.SCHEMA),
         "interpretation": Document(interpretation.Interpretation, interpretation.SCHEMA),
+        "evidence": Document(evidence.Numbers, evidence.SCHEMA),
         "submission": Document(bundle_format.Submission, bundle_format.SCHEMA),
     }
 

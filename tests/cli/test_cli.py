@@ -152,7 +152,8 @@ def test_leaderboard_show_and_build(tiny_run, tmp_path, capsys):
     assert "scale=2" not in capsys.readouterr().out
     assert run_command(["leaderboard", "build", run, "-o", str(tmp_path / "board"), "--plugin", TINY]) == 0
     names = {p.name for p in (tmp_path / "board").iterdir()}
-    assert names - {"figures"} == {"README.md", "index.html"} | {f"leaderboard.{x}" for x in ("csv", "json", "tex")}
+    boards = {f"leaderboard.{x}" for x in ("csv", "json", "tex")}
+    assert names - {"figures"} == {"README.md", "index.html", "evidence.json"} | boards
 
 
 def test_cache_info_and_clear(tiny_run, capsys):

@@ -16,7 +16,7 @@ from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.files import read_board
 from harmbench.leaderboard.latex import escape, latex
 from harmbench.leaderboard.page.columns import letters
-from harmbench.leaderboard.page.evidence import Evidence
+from harmbench.leaderboard.page.evidence import Evidence, Numbers
 from harmbench.leaderboard.page.qc import checks
 from harmbench.leaderboard.page.reading import read_evidence
 from harmbench.leaderboard.page.sections import finding
@@ -33,7 +33,7 @@ def test_all_formats_are_written_and_the_readme_names_them(kept_run, tmp_path, c
     out = tmp_path / "board"
     assert run_command(["leaderboard", "build", str(kept_run), "-o", str(out), "--trust-stored"]) == 0
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
-    expected = {"README.md", "index.html", "leaderboard.json", "leaderboard.csv", "leaderboard.tex"}
+    expected = {"README.md", "index.html", "evidence.json", "leaderboard.json", "leaderboard.csv", "leaderboard.tex"}
     if not figures.missing():
         expected |= {f"figures/{n}.{k}" for n in ("pareto", "intervals", "sweep", "classes") for k in ("svg", "pdf")}
     assert names == expected
@@ -41,6 +41,10 @@ def test_all_formats_are_written_and_the_readme_names_them(kept_run, tmp_path, c
     assert set(re.findall(r"\]\(([^)]*)\)", text)) == expected - {"README.md"}
     assert "index.html in a browser" in capsys.readouterr().err
     assert read_board(out).rows
+    kept = Numbers.model_validate_json((out / "evidence.json").read_text())
+    shown = read_evidence([kept_run])
+    assert kept.classes == {name: m.classes for name, m in shown.methods.items()}
+    assert kept.reliability == {name: m.reliability for name, m in shown.methods.items()}
 
 
 def test_only_the_formats_that_were_asked_for(kept_run, tmp_path, capsys):

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harmbench.leaderboard.interpretation import Interpretation
 
+SCHEMA = 1
+"""Of `evidence.json`."""
 BINS = 24
 """Bins of a feature's histogram."""
 
@@ -92,3 +94,24 @@ class Evidence(_Model):
     examples: dict[str, list[Example]] = Field(default_factory=dict, description="method, '' for the image as it is")
     interpretation: Interpretation | None = None
     absent: dict[str, str] = Field(default_factory=dict, description="part of the page -> why it is not there")
+
+
+class Numbers(_Model):
+    """`evidence.json`: the figures of the page that no board holds. Of the first repeat."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    classes: dict[str, dict[str, dict[str, float | None]]] = Field(
+        description="method -> pair 'A|B' -> feature class -> class-conditional corrected JSD"
+    )
+    reliability: dict[str, dict[str, list[Bin]]] = Field(
+        description="method -> '' for all rows, and manufacturers -> points of the reliability diagram"
+    )
+
+
+def numbers(evidence: Evidence) -> Numbers:
+    """The figures of the evidence, without histograms and pictures."""
+    return Numbers(
+        schema=SCHEMA,
+        classes={name: m.classes for name, m in evidence.methods.items()},
+        reliability={name: m.reliability for name, m in evidence.methods.items()},
+    )
