@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmbench.errors import DataError, NotApplicable, UnseenManufacturer, UsageError
+from harmbench.errors import DataError, NotApplicable, UnseenManufacturer
 from harmbench_builtin.harmonizers.combat.design import Covariates, encode, learn_codes
 from harmbench_builtin.harmonizers.combat.engine import Options, apply, fit
 from harmonizers.feature_tables import scanner_data
@@ -283,7 +283,7 @@ def test_fewer_than_two_manufacturers_is_not_applicable(batch: list[str], only: 
 
 def test_an_unknown_reference_gets_a_suggestion() -> None:
     values, batch = groups()
-    with pytest.raises(UsageError, match=r"'Phillips'.*GE, Philips, Siemens.*Did you mean 'Philips'"):
+    with pytest.raises(NotApplicable, match=r"'Phillips'.*GE, Philips, Siemens.*Did you mean 'Philips'"):
         fit(values, batch, options=Options(reference="Phillips"))
 
 

@@ -21,6 +21,8 @@ from harmonizers.feature_tables import make_table, scanner_data
 
 CONTEXT = Context(seed=5)
 PARAMS: dict[str, dict[str, Any]] = {
+    "combat-gam": {"smooth": "all"},
+    "recombat": {"covariates": "all"},
     "nested-combat": {"batches": "view"},
     "opnested-combat": {"batches": "view", "covariates": "age"},
     "opnested-plus-gmm-combat": {"batches": "view"},
@@ -249,6 +251,27 @@ def test_without_the_covariates_it_needs_a_method_is_not_applicable(name: str) -
     bare = make_table(rng.normal(size=(30, 4)), ["GE", "Philips"] * 15)
     with pytest.raises(NotApplicable, match=name.split("-")[0]):
         load_target(spec.target)(**spec.params).fit(bare, CONTEXT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_method_keeps_a_covariate_that_nobody_named(name: str) -> None:
+    """A covariate may stand for the diagnosis, as a BI-RADS grade does, and rows to transform bring theirs along."""
+    table = scanner_data(n=120, p=15, seed=4)
+    rng = np.random.default_rng(5)
+    table = replace(table, patient=np.array([f"p{i // 2}" for i in range(len(table))]))
+    other = replace(
+        table, covariates={"grade": rng.normal(size=len(table)), "side": rng.choice(["l", "r"], len(table))}
+    )
+    spec = next(s for s in COMBAT if s.name == name)
+
+    def result(rows: FeatureTable) -> list[list[float]] | str:
+        try:
+            method = load_target(spec.target)(**spec.params).fit(rows, CONTEXT)
+        except NotApplicable:
+            return "names wanted"
+        return method.transform(rows.with_label(None)).values.tolist()
+
+    assert result(table) == result(other)
 
 
 @pytest.mark.parametrize("name", ["combat", "combat-gam", "nested-combat", "autocombat"])

@@ -26,7 +26,9 @@ def test_without_a_penalty_it_is_combat(l1_ratio: float, table: FeatureTable) ->
     expected = Combat(covariates="all").fit(table, Context()).transform(table).values
     # Coordinate descent without any penalty does not settle to more digits than its tolerance.
     strength, atol = (0.0, 1e-9) if l1_ratio == 0 else (1e-9, 1e-4)
-    result = ReCombat(strength=strength, l1_ratio=l1_ratio).fit(table, Context()).transform(table).values
+    result = (
+        ReCombat(covariates="all", strength=strength, l1_ratio=l1_ratio).fit(table, Context()).transform(table).values
+    )
     np.testing.assert_allclose(result, expected, rtol=0, atol=atol)
 
 
@@ -48,7 +50,7 @@ def centred(table: FeatureTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_ridge_effects_are_scikit_learns(strength: float, table: FeatureTable) -> None:
     columns, values, unit = centred(table)
     theirs = Ridge(alpha=strength * len(table), fit_intercept=False).fit(columns, values).coef_.T / unit[:, None]
-    fitted = ReCombat(strength=strength).fit(table, Context()).fitted
+    fitted = ReCombat(covariates="all", strength=strength).fit(table, Context()).fitted
     np.testing.assert_allclose(fitted.coefficients, theirs, atol=1e-10)
 
 
@@ -58,24 +60,28 @@ def test_elastic_net_effects_are_scikit_learns_on_standardised_features(table: F
     for j in range(values.shape[1]):
         model = ElasticNet(alpha=0.05, l1_ratio=0.7, fit_intercept=False, tol=1e-10, max_iter=100_000)
         expected = model.fit(columns, values[:, j] / sd[j]).coef_ * sd[j] / unit
-        found = ReCombat(strength=0.05, l1_ratio=0.7).fit(table, Context()).fitted.coefficients[:, j]
+        found = ReCombat(covariates="all", strength=0.05, l1_ratio=0.7).fit(table, Context()).fitted.coefficients[:, j]
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_strong_penalty_leaves_combat_without_covariates(table: FeatureTable) -> None:
     expected = Combat().fit(table, Context()).transform(table).values
     for l1_ratio in (0.0, 1.0):
-        result = ReCombat(strength=1e9, l1_ratio=l1_ratio).fit(table, Context()).transform(table).values
+        result = (
+            ReCombat(covariates="all", strength=1e9, l1_ratio=l1_ratio).fit(table, Context()).transform(table).values
+        )
         np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_the_units_of_covariates_and_features_do_not_matter(table: FeatureTable) -> None:
     months = replace(table, covariates={**table.covariates, "age": 12 * table.covariates["age"]})
     for params in ({}, {"l1_ratio": 0.5, "strength": 0.02}):
-        plain = ReCombat(**params).fit(table, Context()).transform(table).values
-        np.testing.assert_allclose(ReCombat(**params).fit(months, Context()).transform(months).values, plain, atol=1e-6)
+        plain = ReCombat(covariates="all", **params).fit(table, Context()).transform(table).values
+        np.testing.assert_allclose(
+            ReCombat(covariates="all", **params).fit(months, Context()).transform(months).values, plain, atol=1e-6
+        )
         scaled = table.with_values(1000 * table.values + 5)
-        again = (ReCombat(**params).fit(scaled, Context()).transform(scaled).values - 5) / 1000
+        again = (ReCombat(covariates="all", **params).fit(scaled, Context()).transform(scaled).values - 5) / 1000
         np.testing.assert_allclose(again, plain, atol=1e-6)
 
 
@@ -85,7 +91,7 @@ def test_a_design_that_combat_refuses_is_solved(params: dict, table: FeatureTabl
     twice = replace(table, covariates={**table.covariates, "device": device, "age again": table.covariates["age"]})
     with pytest.raises(DataError, match="determined by"):
         Combat(covariates="all").fit(twice, Context())
-    result = ReCombat(**params).fit(twice, Context()).transform(twice)
+    result = ReCombat(covariates="all", **params).fit(twice, Context()).transform(twice)
     assert np.isfinite(result.values).all()
     if params.get("strength") == 0.0:
         expected = Combat(covariates="age,sex,view").fit(table, Context()).transform(table).values

@@ -10,11 +10,18 @@ SLOW = {"entropic-ot", "lvh-auc", "manufacturer-predictability"}
 """Forests, boosted trees and optimal transport: as long as all others together."""
 SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]"}
 """Generated in seconds."""
+NAMED = {
+    "combat-gam": "combat-gam[smooth=age]",
+    "recombat": "recombat[covariates=all]",
+    "nested-combat": "nested-combat[batches=sex]",
+    "opnested-combat": "opnested-combat[batches=sex]",
+}
+"""With the covariates that they need, which nobody but the user can name: without, no check can be run."""
 
 
 def _subjects():
     for subject in find_subjects():
-        target = SMALLER.get(subject.spec.name)
+        target = {**SMALLER, **NAMED}.get(subject.spec.name)
         found = find_subjects([target])[0] if target else subject
         marks = [pytest.mark.slow] if subject.spec.name in SLOW | set(SMALLER) else []
         yield pytest.param(found, id=found.name, marks=marks)

@@ -85,9 +85,7 @@ def fit(
     Raises
     ------
     NotApplicable
-        Fewer than two manufacturers.
-    UsageError
-        The reference is not among the manufacturers.
+        Fewer than two manufacturers, or the reference is not among them.
     DataError
         A manufacturer with one row, covariates that cannot be told apart, too few rows, shapes that do not fit, values
         too large.

@@ -22,9 +22,10 @@ class CombatGam(Combat):
 
     Parameters
     ----------
-    smooth : str, default "all"
-        Covariates with a smooth effect, which is kept: "all" (every number with at least five distinct values in the
-        training rows), or names separated by commas.
+    smooth : str, default "none"
+        Covariates with a smooth effect, which is kept: names separated by commas, or "all" (every number with at least
+        five distinct values in the training rows). Which numbers are biology and which stand for the diagnosis cannot
+        be guessed, so there is no other default; see `Combat`.
     df : int, default 10
         B-splines for each, knots at quantiles of the training rows.
     penalty : str, default "gcv"
@@ -55,7 +56,7 @@ class CombatGam(Combat):
         reference: str = "",
         covariates: str = "none",
         unseen: str = "error",
-        smooth: str = "all",
+        smooth: str = "none",
         df: int = 10,
         penalty: str = "gcv",
     ) -> None:
@@ -70,7 +71,7 @@ class CombatGam(Combat):
         Raises
         ------
         NotApplicable
-            There is no number with at least five distinct values, or a chosen one has fewer.
+            No covariate was named, or there is no number with at least five distinct values, or a named one has fewer.
         UsageError
             A smooth covariate is a category.
         DataError
@@ -83,9 +84,11 @@ class CombatGam(Combat):
         curves = select(self.name, "smooth", self.smooth, many if everything else table.covariates)
         if not curves:
             there = f" (numbers here: {', '.join(sorted(numbers))})" if numbers else ""
+            wanted = f"a continuous covariate, such as age, with at least {LEAST_VALUES} distinct values"
             raise NotApplicable(
-                f"combat-gam needs a continuous covariate, such as age, with at least {LEAST_VALUES} distinct values; "
-                f"these data have none{there}"
+                f"combat-gam needs {wanted}: name it with combat-gam.smooth{there}"
+                if many
+                else f"combat-gam needs {wanted}; these data have none{there}"
             )
         wrong = [name for name in curves if name not in numbers]
         if wrong:

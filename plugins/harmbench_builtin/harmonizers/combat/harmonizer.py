@@ -40,7 +40,9 @@ class Combat:
     reference : str, default ""
         Manufacturer to which the others are brought; its own rows stay as they are.
     covariates : str, default "none"
-        Effects to keep: "none", "all", or names separated by commas. The label is never one of them.
+        Effects to keep: "none", "all", or names separated by commas. The label is never one of them, and neither
+        must be what stands for it (a grade, a measurement that makes the diagnosis): rows to transform bring their
+        covariates along, so its effect would be written into them.
     unseen : {"error", "pooled", "nearest"}, default "error"
         A row of a manufacturer that the fit has not seen raises `UnseenManufacturer`; is taken to lie on the pooled
         scale already and returned as it is; or is adjusted as the known manufacturer that it resembles most (see
@@ -54,7 +56,7 @@ class Combat:
     References
     ----------
     Johnson, Li, Rabinovic (2007), doi:10.1093/biostatistics/kxj037; Fortin et al. (2018),
-    doi:10.1016/j.neuroimage.2017.11.024. Reference manufacturer: Stein et al. (2015), doi:10.1186/s12920-015-0129-y.
+    doi:10.1016/j.neuroimage.2017.11.024. Reference manufacturer: Stein et al. (2015), doi:10.1186/s12859-015-0478-3.
     """
 
     name = "combat"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.errors import DataError, NotApplicable, UsageError, suggestion
+from harmbench.errors import DataError, NotApplicable, suggestion
 from harmbench_builtin.harmonizers.combat.design import Covariates, Floats
 
 
@@ -64,9 +64,7 @@ def check_groups(
     Raises
     ------
     NotApplicable
-        Fewer than two groups.
-    UsageError
-        The reference is not among them.
+        Fewer than two groups, or the reference is not among them (it may be the manufacturer that is left out).
     DataError
         A group of one row where variances are adjusted.
     """
@@ -74,7 +72,7 @@ def check_groups(
         only = batches[0] if batches else "nothing"
         raise NotApplicable(f"ComBat needs at least two {unit}s; the training rows hold only {only}")
     if reference and reference not in batches:
-        raise UsageError(
+        raise NotApplicable(
             f"ComBat's reference {unit} '{reference}' is not among the training rows "
             f"({', '.join(batches)}).{suggestion(reference, batches)}"
         )

@@ -68,8 +68,9 @@ class ReCombat(Combat):
 
     Parameters
     ----------
-    covariates : str, default "all"
-        Effects to keep: "all", "none", or names separated by commas.
+    covariates : str, default "none"
+        Effects to keep: names separated by commas, or "all". Which covariates are biology and which stand for the
+        diagnosis cannot be guessed, so there is no other default; see `Combat`.
     remove : str, default "none"
         Covariates whose effect is taken out (unwanted variation beside the manufacturer); they are not kept.
     strength : float, default 0.1
@@ -97,7 +98,7 @@ class ReCombat(Combat):
         eb: bool = True,
         mean_only: bool = False,
         reference: str = "",
-        covariates: str = "all",
+        covariates: str = "none",
         unseen: str = "error",
         remove: str = "none",
         strength: float = 0.1,
@@ -115,14 +116,16 @@ class ReCombat(Combat):
         Raises
         ------
         NotApplicable
-            There is no covariate to regularise.
+            No covariate was named, or the data have none.
         """
         self._model = None
         unwanted = select(self.name, "remove", self.remove, table.covariates)
         wanted = [c for c in select(self.name, "covariates", self.covariates, table.covariates) if c not in unwanted]
         if not wanted and not unwanted:
+            there = f" (here: {', '.join(sorted(table.covariates))})" if table.covariates else "; these data have none"
             raise NotApplicable(
-                "recombat regularises the effects of covariates, and these data have none (or none chosen)"
+                "recombat regularises the effects of covariates: name them with recombat.covariates or recombat.remove"
+                f"{there}"
             )
         regression = partial(statistics, prepare=partial(penalised, strength=self.strength, l1_ratio=self.l1_ratio))
         model = learn(table, self.name, (*wanted, *unwanted), self.options, regression=regression)

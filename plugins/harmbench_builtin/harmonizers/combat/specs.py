@@ -58,7 +58,8 @@ COMBAT = (
         "gam:CombatGam",
         "ComBat that keeps smooth effects of continuous covariates (penalised splines)",
         "10.1016/j.neuroimage.2019.116450",
-        {**_COMBAT, "smooth": "all", "df": 10, "penalty": "gcv"},
+        {**_COMBAT, "smooth": "none", "df": 10, "penalty": "gcv"},
+        version="2",
     ),
     _spec(
         "covbat",
@@ -107,7 +108,8 @@ COMBAT = (
         "regularised:ReCombat",
         "reComBat: ComBat with penalised covariate effects, for designs that are singular or nearly so",
         "10.1093/bioadv/vbac071",
-        {**_COMBAT, "covariates": "all", "remove": "none", "strength": 0.1, "l1_ratio": 0.0},
+        {**_COMBAT, "remove": "none", "strength": 0.1, "l1_ratio": 0.0},
+        version="2",
     ),
     _spec(
         "autocombat",
