@@ -43,6 +43,7 @@ def test_every_hook_has_a_test(hook):
         "kernels",
         "leaderboard",
         "compare",
+        "interpret",
         "submit",
         "cache",
     ],

@@ -106,7 +106,9 @@ def method_notes(one: MethodInterpretation, found: Interpretation) -> list[str]:
     notes = []
     for metric, figure in one.stability.items():
         definition = found.definitions[metric]
-        text = number(figure.value) if figure.value is not None else f"not known ({figure.note})"
+        text = (number(figure.value) if figure.value is not None else "not known") + (
+            f" ({figure.note})" if figure.note else ""
+        )
         notes.append(f"{definition.label}: {text}")
     return notes + [f"Note: {text}." for text in one.notes]
 

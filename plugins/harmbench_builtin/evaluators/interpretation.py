@@ -159,7 +159,9 @@ def _metrics(used: Used) -> tuple[MetricValue, ...]:
         ("importance_agreement_maps", used.maps_kept, used.maps_importance, "maps"),
     ):
         value, pairs = rank_agreement(importance, kept)
-        note = f"{pairs} pairs of folds" if pairs else f"no two folds kept {LEAST_SHARED} {what} in common"
+        note = f"{pairs} pair{'s' if pairs > 1 else ''} of folds"
+        if not pairs:
+            note = f"no two folds kept {LEAST_SHARED} {what} in common"
         values.append(MetricValue(metric, value, n=pairs, note=note))
     return tuple(values)
 
