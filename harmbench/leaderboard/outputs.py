@@ -13,6 +13,8 @@ from harmbench.leaderboard.page.evidence import Evidence, numbers
 from harmbench.plugins import Registry
 from harmbench.run.cache import write_atomically
 
+MARK = "<!-- Made by `harmbench leaderboard build`, which may write it again. -->"
+"""Last line of a README that may be overwritten."""
 FIGURE_FORMATS = ("svg", "pdf")
 FORMATS = ("md", "json", "csv", "tex", "html", *FIGURE_FORMATS)
 
@@ -97,7 +99,13 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
     -------
     list of Path
         The files, in the order of writing.
+
+    Raises
+    ------
+    UsageError
+        The folder holds a `README.md` that was not made here.
     """
+    _check_readme(folder, formats)
     found = evidence or Evidence()
     beside = _interpretation(found, formats) | _figures(board, found, formats)
     if found.methods and "json" in formats:
@@ -152,4 +160,11 @@ def readme(board: Board, files: Sequence[str], formats: Sequence[str]) -> str:
     lines += [f"In this folder: {links}.", ""] if links else []
     if "index.html" in beside:
         lines += ["`index.html` is one page that needs no network: download it and open it in a browser.", ""]
-    return "\n".join([*lines, *shown, tables])
+    return "\n".join([*lines, *shown, tables, MARK, ""])
+
+
+def _check_readme(folder: Path, formats: Sequence[str]) -> None:
+    """Never write over a README that somebody else wrote."""
+    path = folder / "README.md"
+    if "md" in formats and path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{path} was not made by harmbench and would be lost. Choose another --out, or rename it.")

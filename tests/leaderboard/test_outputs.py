@@ -55,6 +55,16 @@ def test_only_the_formats_that_were_asked_for(kept_run, tmp_path, capsys):
     assert "no format 'docx'" in capsys.readouterr().err
 
 
+def test_a_readme_of_somebody_else_is_not_written_over(board, tmp_path):
+    outputs.write(board, tmp_path, ("md",))
+    outputs.write(board, tmp_path, ("md",))  # its own
+    (tmp_path / "README.md").write_text("# Mine")
+    with pytest.raises(UsageError, match="was not made by harmbench"):
+        outputs.write(board, tmp_path, ("md", "csv"))
+    assert (tmp_path / "README.md").read_text() == "# Mine"
+    assert not (tmp_path / "leaderboard.csv").exists()
+
+
 def test_without_matplotlib_the_rest_is_written_and_the_remedy_named(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name))
