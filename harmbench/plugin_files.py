@@ -10,12 +10,14 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from harmbench.errors import UsageError
+from harmbench.errors import HarmbenchError, PluginError, UsageError
 
 GROUP = "harmbench"
 
@@ -99,6 +101,13 @@ def load_given(path: Path) -> Iterator[tuple[Origin, ModuleType]]:
     """The plugins of a loose file or of a source folder, imported.
 
     Errors of the plugin are raised, not collected: the user named it.
+
+    Raises
+    ------
+    PluginError
+        It cannot be imported; names the file and the line.
+    UsageError
+        There is no such file, or the folder is no plugin package.
     """
     if path.is_dir():
         source = read_source_folder(path)
@@ -106,10 +115,23 @@ def load_given(path: Path) -> Iterator[tuple[Origin, ModuleType]]:
             sys.path.insert(0, str(source.code))
         for name, module in source.entries:
             distribution = f"{source.distribution} (source folder)"
-            yield Origin(name, distribution, source.version), importlib.import_module(module.partition(":")[0])
+            load = partial(importlib.import_module, module.partition(":")[0])
+            yield Origin(name, distribution, source.version), _imported(path, load)
         return
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
-    yield Origin(path.stem, f"unpackaged file {path.name}", digest), import_file(path)
+    yield Origin(path.stem, f"unpackaged file {path.name}", digest), _imported(path, partial(import_file, path))
+
+
+def _imported(path: Path, load: Callable[[], ModuleType]) -> ModuleType:
+    try:
+        return load()
+    except HarmbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(path.resolve())]
+        # A syntax error says itself where it is; its traceback ends in the importer.
+        where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+        raise PluginError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}{where}") from error
 
 
 def load_files(paths: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 from harmbench.components import Context
 from harmbench.data import FeatureTable, ImageSet, concatenate
@@ -61,25 +61,34 @@ def without_labels(images: ImageSet) -> ImageSet:
 
 
 @contextlib.contextmanager
+def stdout_goes_to(descriptor: int, python: TextIO) -> Iterator[None]:
+    """Send standard output elsewhere: what compiled code writes to a descriptor, what Python writes to a stream."""
+    sys.stdout.flush()
+    try:
+        saved = os.dup(1)
+    except OSError:  # there is no standard output
+        saved = -1
+    if saved >= 0:
+        os.dup2(descriptor, 1)
+    try:
+        with contextlib.redirect_stdout(python):
+            yield
+    finally:
+        if saved >= 0:
+            os.dup2(saved, 1)
+            os.close(saved)
+
+
+@contextlib.contextmanager
 def stdout_caught() -> Iterator[list[str]]:
     """Catch what is written on standard output, by Python or by compiled code; appends the text to the list."""
     found: list[str] = []
     python = io.StringIO()
-    sys.stdout.flush()
     with tempfile.TemporaryFile() as file:
         try:
-            saved = os.dup(1)
-        except OSError:  # there is no standard output
-            saved = -1
-        if saved >= 0:
-            os.dup2(file.fileno(), 1)
-        try:
-            with contextlib.redirect_stdout(python):
+            with stdout_goes_to(file.fileno(), python):
                 yield found
         finally:
-            if saved >= 0:
-                os.dup2(saved, 1)
-                os.close(saved)
             file.seek(0)
             text = python.getvalue() + file.read().decode(errors="replace")
             if text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 import warnings
@@ -20,6 +21,7 @@ from harmbench.testing import (
     feature_leaks,
     image_harmonizers,
 )
+from harmbench.testing.harness import stdout_goes_to
 from harmbench.testing.model import Check, CheckFailed, Inapplicable, Result, Status
 from harmbench.testing.subjects import Subject, find_subjects
 
@@ -205,7 +207,9 @@ def run_checks(
 
 def _status(check: Check, subject: Subject, expected: Mapping[str, str]) -> tuple[Status, str]:
     try:
-        run_one(check, subject)
+        # Standard output is for the table: a plugin's prints would stand between its lines and spoil the JSON.
+        with stdout_goes_to(2, sys.stderr):
+            run_one(check, subject)
     except Inapplicable as why:
         return "not applicable", str(why)
     except CheckFailed as error:

@@ -21,7 +21,7 @@ def counts(results: Sequence[Result]) -> str:
 
 
 def as_text(results: Sequence[Result]) -> str:
-    """One line per check, under its component."""
+    """One line per check, under its component; a long reason that many checks share is told once."""
     lines: list[str] = []
     for name in dict.fromkeys(r.subject for r in results):
         own = [r for r in results if r.subject == name]
@@ -30,8 +30,11 @@ def as_text(results: Sequence[Result]) -> str:
             lines += [f"{name}: no check applies: {own[0].reason}", ""]
             continue
         lines.append(f"{name}: {counts(own)}")
+        told: dict[str, str] = {}
         for r in own:
-            lines.append(f"  {r.check:<6} {r.title:<{width}}  {r.status}" + (f": {r.reason}" if r.reason else ""))
+            first = told.setdefault(r.reason, r.check)
+            reason = r.reason if first == r.check else f"as {first}"
+            lines.append(f"  {r.check:<6} {r.title:<{width}}  {r.status}" + (f": {reason}" if r.reason else ""))
         lines.append("")
     return "\n".join(lines)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,22 @@ def test_a_file_is_checked_with_all_that_it_registers(capsys):
     failed = {r["subject"] for r in document["results"] if r["status"] == "failed"}
     assert failed == {"prints", "prints-from-c", "stage-that-prints", "transposes"}  # the last one cannot even run
     assert document["exit_code"] == 2 and document["failed"] == 4
+
+
+def test_what_a_component_prints_stays_out_of_the_json(tmp_path):
+    """In a process of its own: pytest's capture would hide what compiled code writes."""
+    command = "from harmbench.cli import main; main()"
+    arguments = ["check", "prints", "prints-from-c", "--plugin", BROKEN, "--only", "H03", "--json"]
+    done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=False)
+    assert {r["status"] for r in json.loads(done.stdout)["results"]} == {"passed"}
+    assert "fitting" in done.stderr
+
+
+def test_a_reason_that_many_checks_share_is_told_once(capsys):
+    assert run_command(["check", "nested-combat", "--only", "H01,H03,H04"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("needs acquisition covariates") == 1
+    assert next(line for line in out.splitlines() if " H04 " in line).endswith("not applicable: as H03")
 
 
 def test_markdown_is_a_table_per_component(capsys):

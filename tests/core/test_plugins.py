@@ -139,8 +139,13 @@ def test_a_loose_file_that_is_missing_or_broken_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         build_registry([tmp_path / "absent.py"])
     bad = tmp_path / "bad_loose_file.py"
-    bad.write_text("1/0")
-    with pytest.raises(ZeroDivisionError):
+    bad.write_text("x = 1\n1/0")
+    with pytest.raises(
+        PluginError, match=r"bad_loose_file\.py cannot be imported: ZeroDivisionError: .*\(bad_loose_file\.py, line 2\)"
+    ):
+        build_registry([bad])
+    bad.write_text("x = (")
+    with pytest.raises(PluginError, match=r"SyntaxError: .*\(bad_loose_file\.py, line 1\)$"):
         build_registry([bad])
 
 
