@@ -140,7 +140,6 @@ def test_one_level_at_transform_is_not_taken_for_the_baseline(table: FeatureTabl
     ("params", "message"),
     [
         ({"covariates": "agee"}, r"no covariate 'agee'\. Did you mean 'age'"),
-        ({"reference": "Phillips"}, "Did you mean 'Philips'"),
         ({"unseen": "pool"}, "Did you mean 'pooled'"),
         ({"eb": "false"}, "combat.eb must be true or false, not 'false'"),
         ({"reference": 3}, "combat.reference must be text"),
@@ -149,6 +148,17 @@ def test_one_level_at_transform_is_not_taken_for_the_baseline(table: FeatureTabl
 def test_a_wrong_parameter_is_a_usage_error(params: dict, message: str, table: FeatureTable) -> None:
     with pytest.raises(UsageError, match=message):
         Combat(**params).fit(table, CONTEXT)
+
+
+def test_without_its_reference_it_is_not_applicable_so_that_a_left_out_manufacturer_fails_no_run(
+    table: FeatureTable,
+) -> None:
+    method = Combat(reference="GE", unseen="pooled")
+    method.fit(table, CONTEXT)
+    with pytest.raises(NotApplicable, match="'GE' is not among the training rows"):
+        method.fit(table.rows(table.manufacturer != "GE"), CONTEXT)
+    with pytest.raises(NotApplicable, match="Did you mean 'Philips'"):
+        Combat(reference="Phillips").fit(table, CONTEXT)
 
 
 def test_a_covariate_that_is_the_manufacturer_in_other_words_is_named(table: FeatureTable) -> None:
