@@ -6,10 +6,10 @@ import pytest
 
 from harmbench.testing import find_subjects, run_checks
 
-SLOW = {"entropic-ot", "lvh-auc", "manufacturer-predictability"}
-"""Forests, boosted trees and optimal transport: as long as all others together."""
-SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]"}
-"""Generated in seconds."""
+SLOW = {"entropic-ot", "gmm-combat", "opnested-minus-gmm-combat", "lvh-auc", "manufacturer-predictability"}
+"""Forests, boosted trees, optimal transport, mixtures (`opnested-plus-gmm-combat` has them too): longer than the rest."""
+SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]", "autocombat": "autocombat[max_clusters=3]"}
+"""Done in seconds."""
 NAMED = {
     "combat-gam": "combat-gam[smooth=age]",
     "recombat": "recombat[covariates=all]",
@@ -23,7 +23,7 @@ def _subjects():
     for subject in find_subjects():
         target = {**SMALLER, **NAMED}.get(subject.spec.name)
         found = find_subjects([target])[0] if target else subject
-        marks = [pytest.mark.slow] if subject.spec.name in SLOW | set(SMALLER) else []
+        marks = [pytest.mark.slow] if subject.spec.name in SLOW | {"plax-phantom"} else []
         yield pytest.param(found, id=found.name, marks=marks)
 
 
