@@ -7,7 +7,7 @@ import pytest
 from harmbench.testing import find_subjects, run_checks
 
 SLOW = {"entropic-ot", "gmm-combat", "opnested-minus-gmm-combat", "lvh-auc", "manufacturer-predictability"}
-"""Forests, boosted trees, optimal transport, mixtures (`opnested-plus-gmm-combat` has them too): longer than the rest."""
+"""Forests, boosted trees, optimal transport, mixtures (which `opnested-plus-gmm-combat` has too): the longest."""
 SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]", "autocombat": "autocombat[max_clusters=3]"}
 """Done in seconds."""
 NAMED = {
