@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from harmbench.components import Context
-from harmbench.data import FeatureTable
+from harmbench.data import FeatureTable, Floats
+from harmbench.seeding import rng
 from harmbench.testing.harness import CONTEXT, fit_features, in_folds, transform_features
 from harmbench.testing.measures import differs, within_manufacturer
 from harmbench.testing.model import CheckFailed, Inapplicable, require
@@ -92,6 +95,10 @@ def check_labels_unseen(subject: Subject) -> None:
     Fails when the labels of test rows change the harmonized test rows; when `transform` looks at `table.label` (the
     runner takes it away, so the method would work otherwise in a benchmark than in its author's hands); or when `fit`
     uses the label although `uses_label="no"` is declared. Remove the use, or declare `uses_label="fit"`.
+
+    Also fails when a covariate that no parameter names changes the test rows. What is called `grade` in the kit's table
+    may be a BI-RADS grade in a user's: it all but is the label, and rows to transform bring it along. Keep covariates
+    that the user names, and none by default.
     """
     spec = subject.spec
     if spec.uses_label == "oracle":
@@ -113,6 +120,18 @@ def check_labels_unseen(subject: Subject) -> None:
         told = harmonizer.fit(train, CONTEXT) or harmonizer
         what = differs(without, transform_features(subject, told, test).values)
         require(not what, f"uses_label='no' is declared, but fit gives another result where there is a label: {what}")
+    draw = rng(0, table="grades")
+    train, low = (_graded(table, draw.normal(size=len(table))) for table in (train, test))
+    high = _graded(test, low.covariates["grade"] + 1)
+    what = differs(harmonize(train, low)[1].values, harmonize(train, high)[1].values)
+    require(
+        not what,
+        f"a covariate 'grade', which no parameter names, changes test rows, and it may stand for the label: {what}",
+    )
+
+
+def _graded(table: FeatureTable, grade: Floats) -> FeatureTable:
+    return replace(table, covariates={**table.covariates, "grade": grade})
 
 
 def check_null_leak(subject: Subject) -> None:

@@ -71,6 +71,14 @@ class UsesUndeclaredLabel(Honest):
         return self
 
 
+class KeepsEveryCovariate(Honest):
+    """As ComBat with all covariates in its design: what they explain is left out of the scaling."""
+
+    def transform(self, table):
+        numbers = [v for v in table.covariates.values() if v.dtype.kind == "f"]
+        return table.with_values(self.values(table) + 0.1 * sum(numbers)[:, None])
+
+
 class RemembersLabels(Honest):
     """Labels of a fold's training rows are known when they are the test rows of the next fold."""
 
@@ -361,6 +369,7 @@ def register_harmonizers():
         _feature("updates-its-state", "UpdatesItsState"),
         _feature("peeks-at-label", "PeeksAtLabel"),
         _feature("uses-undeclared-label", "UsesUndeclaredLabel"),
+        _feature("keeps-every-covariate", "KeepsEveryCovariate"),
         _feature("remembers-labels", "RemembersLabels", uses_label="fit"),
         _feature("transposes", "Transposes"),
         _feature("scrambles", "Scrambles"),

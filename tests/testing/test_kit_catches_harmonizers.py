@@ -15,6 +15,7 @@ CAUGHT = [
     ("updates-its-state", "H09", "after test rows were transformed"),
     ("peeks-at-label", "H10", "where the table holds a label"),
     ("uses-undeclared-label", "H10", "uses_label='no' is declared"),
+    ("keeps-every-covariate", "H10", "'grade', which no parameter names"),
     ("remembers-labels", "H11", "on pure noise"),
     ("transposes", "H03", "ValueError"),
     ("scrambles", "H04", "shuffled rows"),

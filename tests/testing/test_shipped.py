@@ -12,7 +12,7 @@ SMALLER = {"plax-phantom": "plax-phantom[patients=40,paired=4]", "autocombat": "
 """Done in seconds."""
 NAMED = {
     "combat-gam": "combat-gam[smooth=age]",
-    "recombat": "recombat[covariates=all]",
+    "recombat": "recombat[covariates=age]",
     "nested-combat": "nested-combat[batches=sex]",
     "opnested-combat": "opnested-combat[batches=sex]",
 }
