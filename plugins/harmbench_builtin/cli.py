@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmbench.cli.common import Json, Quiet, note, progress, show_json
+from harmbench.cli.common import Json, Plugins, Quiet, note, progress, show_json
 
 if TYPE_CHECKING:
     from harmbench.progress import ProgressFunction
     from harmbench_builtin.pretrain.data import PretrainingImages
     from harmbench_builtin.pretrain.distributed import World
     from harmbench_builtin.pretrain.settings import Settings
+    from harmbench_builtin.pretrain.sources import Source
 
 
 def pretrain(
@@ -21,7 +22,12 @@ def pretrain(
     data: Annotated[
         str, typer.Option("--data", "-d", help="A folder of PNG/JPEG images, or a manifest CSV; default: the phantom.")
     ] = "",
-    images: Annotated[int, typer.Option("--images", min=1, help="How many phantom images to generate.")] = 512,
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="A data set (harmbench data list); --data is then what that one needs.")
+    ] = "",
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="How many phantom images to generate; default: 512.")
+    ] = None,
     scanners: Annotated[
         str,
         typer.Option("--scanners", help="Of phantom images: virtual, or a mix such as GE-like:4,Philips-like:1."),
@@ -33,12 +39,14 @@ def pretrain(
     seed: Annotated[int, typer.Option("--seed", help="Of weights, crops, masks and phantom images.")] = 0,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write the log for TensorBoard, too.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Write a trace of a few steps (torch.profiler).")] = False,
+    plugin: Plugins = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Train a masked autoencoder on unlabelled images and export its stem as kernels for ssl-kernel.
 
     Ctrl-C saves; the same command goes on. Use the kernels with --set ssl-kernel.kernels=OUT/kernels.safetensors
+
     Several GPUs: torchrun --standalone --nproc-per-node=N -m harmbench pretrain ...
     """
     from dataclasses import asdict
@@ -47,22 +55,29 @@ def pretrain(
     from harmbench.methods import convert
     from harmbench_builtin.pretrain.distributed import connected
     from harmbench_builtin.pretrain.presets import preset as preset_of
-    from harmbench_builtin.pretrain.stopping import PretrainingStopped, TrainingDiverged
+    from harmbench_builtin.pretrain.sources import Source, split_settings
+    from harmbench_builtin.pretrain.stopping import PretrainingStopped, TrainingDiverged, ended_in_order
+    from harmbench_builtin.pretrain.train import fitting
     from harmbench_builtin.pretrain.train import pretrain as train
 
     known = asdict(preset_of(preset))
     changes: dict[str, Any] = {"seed": seed}
-    for text in setting or ():
+    texts, parameters = split_settings(setting or (), dataset)
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name not in known:
             raise UsageError(f"--set {text!r} must read setting=value.{suggestion(name, known)}")
         changes[name] = _pair(value) if name == "crop" else convert(value, known[name], f"pretrain.{name}")
     changes |= {name: True for name, on in (("tensorboard", tensorboard), ("profile", profile)) if on}
     settings = preset_of(preset, **changes)
-    if data and scanners != "virtual":
-        raise UsageError("--scanners is about phantom images; it does not go with --data.")
-    with connected(settings.device) as world, progress(quiet or json or not world.first) as report:
-        chosen = _images(data, images, scanners, settings, Path(out) / "images", world, report)
+    source = Source(data, dataset, parameters, tuple(plugin or ()), images, scanners)
+    with (
+        connected(settings.device) as world,
+        ended_in_order(world.first),
+        progress(quiet or json or not world.first) as report,
+    ):
+        fitting(settings, world)  # before images are read, which may take long
+        chosen = _images(source, settings, Path(out) / "images", world, report)
         if world.first:
             for name, why in chosen.skipped:
                 note(f"left out: {name}: {why}")
@@ -93,38 +108,13 @@ def _pair(text: str) -> tuple[float, float]:
 
 
 def _images(
-    data: str, count: int, mix: str, settings: Settings, files: Path, world: World, report: ProgressFunction
+    source: Source, settings: Settings, files: Path, world: World, report: ProgressFunction
 ) -> PretrainingImages:
     """The images to train on; of several processes the first reads them, and all use its files."""
     from harmbench_builtin.pretrain import kept
+    from harmbench_builtin.pretrain.sources import read
 
     if world.size == 1:
-        return _read(data, count, mix, settings, files, report)
-    world.first_does(lambda: kept.keep(_read(data, count, mix, settings, files, report), files))
+        return read(source, settings, files, report)
+    world.first_does(lambda: kept.keep(read(source, settings, files, report), files))
     return kept.open_kept(files)
-
-
-def _read(
-    data: str, count: int, mix: str, settings: Settings, files: Path, report: ProgressFunction
-) -> PretrainingImages:
-    from harmbench_builtin.pretrain import data as source
-
-    pairs = settings.consistency > 0 and settings.views == "pairs"
-    if not data:
-        from harmbench.run.run import default_jobs
-
-        return source.from_phantom(
-            count, settings.seed, n_jobs=default_jobs(), progress=report, pairs=pairs, scanners=mix
-        )
-    in_memory = 0 if settings.residence == "memory-map" else source.IN_MEMORY
-    if data.endswith(".csv"):
-        from harmbench.components import DatasetContext
-        from harmbench_builtin.datasets.image_folder import ImageFolder
-
-        found = ImageFolder().load(DatasetContext(data=data))
-        if pairs:
-            from harmbench_builtin.pretrain.pairs import from_paired_image_set
-
-            return from_paired_image_set(found, progress=report)
-        return source.from_image_set(found, progress=report, files=files, in_memory=in_memory)
-    return source.from_folder(data, progress=report, files=files, in_memory=in_memory)

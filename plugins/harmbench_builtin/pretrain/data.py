@@ -225,7 +225,8 @@ def from_image_set(
     """
     scope = scope_of(images)
     readers = (
-        (s.id, patient_id(scope, s.patient), lambda i=i: images.read(i).pixels) for i, s in enumerate(images.samples)
+        (s.id, patient_id(scope, s.patient) if s.patient else b"", lambda i=i: images.read(i).pixels)
+        for i, s in enumerate(images.samples)
     )
     return _collected(
         readers,

@@ -176,6 +176,13 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+def _length(seen: int) -> str:
+    share = seen / PUBLISHED_IMAGES
+    if share < 0.01:
+        return "Beside the published training this is next to none: see the share of images seen above."
+    return f"The network saw {share:.0%} as many images as in the published training."
+
+
 def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: bool) -> str:
     """A model card in Markdown: what the kernels are, how they were made, and what that is worth."""
     data, training, result = provenance["data"], provenance["settings"], provenance["result"]
@@ -195,7 +202,7 @@ def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: b
             f"{result['precision']}",
         ),
         ("Images seen", f"{seen:,}, that is {seen / PUBLISHED_IMAGES:.1e} of the published recipe's 2.0e9"),
-        ("Loss at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
+        ("Loss of the reconstruction at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
         ("Stem, cosine to its random start", f"{result['stem_cosine']:.4f}"),
         ("Stem, relative change from its start", f"{result['stem_relative_change']:.4f}"),
         (
@@ -219,7 +226,7 @@ The {provenance["kernels"]} kernels of 4 x 4 pixels of a masked autoencoder's fi
 
 ## What this is worth
 
-Beside the published training this is next to none: see the share of images seen above. See the stem's change too: a
+{_length(seen)} See the stem's change above, too: a
 cosine near 1 means that the kernels still point where chance put them at the start, and that random kernels of the
 same norms may do as well. That is why `random-kernel` is run beside `ssl-kernel`, and why their difference, not
 `ssl-kernel` alone, says what learning brought. Neither the loss nor a picture of the kernels says anything about

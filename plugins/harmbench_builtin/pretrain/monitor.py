@@ -113,7 +113,8 @@ class Window:
         seconds = time.perf_counter() - self._start
         waited = self._waited + sum(first.elapsed_time(last) / 1000 for first, last in self._marks)
         steps = len(self._values)
-        finite = [values for values in self._values if math.isfinite(values["loss"])]
+        # As the loop judges: a step whose gradient is not finite is skipped, too.
+        finite = [v for v in self._values if math.isfinite(v["loss"]) and math.isfinite(v.get("gradient_norm", 0.0))]
         facts = {
             name: sum(values[name] for values in finite) / len(finite) if finite else math.nan
             for name in self._values[-1]

@@ -27,7 +27,7 @@ OFFICIAL = Settings(
     init_sd=1.0,
 )
 """What the published PyTorch code does, where it is not a bug beyond that: its GRN pools over the whole batch, ours
-over each sample."""
+over each sample; it decays the weights of GRN, which we leave out. Its rule for `lr` holds for this batch only."""
 
 PRESETS = {"echo": ECHO, "official": OFFICIAL}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -30,6 +32,43 @@ class TrainingDiverged(HarmbenchError):
     """Loss or gradient stayed non-finite after all roll-backs."""
 
     exit_code = 4
+
+
+class _Ended(KeyboardInterrupt):
+    """SIGTERM, where no step is running: taken like Ctrl-C, which leaves no worker processes behind."""
+
+
+@contextmanager
+def ended_in_order(wanted: bool = True) -> Iterator[None]:
+    """SIGTERM outside the loop (images are read, kernels written) ends the program with a word and exit code 143.
+
+    By default it kills this process only, and the workers that read images would stay for good.
+
+    Parameters
+    ----------
+    wanted : bool
+        False, and outside the main thread: nothing is done.
+    """
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Ended
+
+    earlier = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Ended:
+        stopped = PretrainingStopped(
+            "Ended by SIGTERM outside the training's steps; checkpoints, where there are any, are whole. "
+            "Run the same command again to go on.",
+            asked_to_end=True,
+        )
+        stopped.exit_code = 128 + signal.SIGTERM
+        raise stopped from None
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 class StopSignals:

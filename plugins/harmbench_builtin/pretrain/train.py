@@ -80,18 +80,23 @@ def pretrain(
     if settings.consistency > 0 and settings.views == "pairs":
         images.second()  # refused before anything is written
     with connected(settings.device) as world:
-        shares = world.size * settings.accumulate
-        if settings.batch % shares:
-            raise UsageError(
-                f"A batch of {settings.batch} cannot be divided over {world.size} process(es) with accumulate "
-                f"{settings.accumulate}. Choose a batch that is a multiple of {shares}."
-            )
-        if settings.tensorboard:
-            require_tensorboard()
-        device = hardware.find_device(settings.device, world.local_rank)
-        precision = hardware.find_precision(settings.precision, device)
+        device, precision = fitting(settings, world)
         with hardware.torch_set_up(settings.threads, precision):
             return _Training(images, Path(out), settings, world, device, precision).run(progress)
+
+
+def fitting(settings: Settings, world: World) -> tuple[torch.device, str]:
+    """The device and the precision of a training; UsageError where the settings do not fit the machine."""
+    shares = world.size * settings.accumulate
+    if settings.batch % shares:
+        raise UsageError(
+            f"A batch of {settings.batch} cannot be divided over {world.size} process(es) with accumulate "
+            f"{settings.accumulate}. Choose a batch that is a multiple of {shares}."
+        )
+    if settings.tensorboard:
+        require_tensorboard()
+    device = hardware.find_device(settings.device, world.local_rank)
+    return device, hardware.find_precision(settings.precision, device)
 
 
 class _Training:
@@ -287,7 +292,7 @@ class _Training:
                 "processes": self.world.size,
                 "threads": torch.get_num_threads(),
                 "precision": self.precision,
-                "loss": state.last["loss"],
+                "loss": state.last["reconstruction_loss"],
                 "trivial_loss": state.last["trivial_loss"],
                 "skipped_steps": state.at.skipped,
                 "rollbacks": state.at.rollbacks,
