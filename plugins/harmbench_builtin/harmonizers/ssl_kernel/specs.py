@@ -10,7 +10,7 @@ KERNELS = (
     HarmonizerSpec(
         name="ssl-kernel",
         target=f"{_HERE}.harmonizer:SslKernel",
-        version="1",
+        version="2",
         stage="image",
         summary="Maps of the image under the stem kernels of a masked autoencoder (ConvNeXt-V2)",
         reference="arXiv:2310.08897",
@@ -22,7 +22,7 @@ KERNELS = (
     HarmonizerSpec(
         name="random-kernel",
         target=f"{_HERE}.harmonizer:RandomKernel",
-        version="1",
+        version="2",
         stage="image",
         summary="Maps under random kernels of the same shape and norms: what any 4 x 4 filter would do",
         role="control",

@@ -1,0 +1,125 @@
+"""Makes the committed leaderboards: every shipped method on the simulated benchmarks, one command, nothing by hand.
+
+    python leaderboard/make.py [--on plax-phantom ...] [--out leaderboard] [--runs runs/leaderboard] [--jobs 2]
+
+Runs the benchmarks, rebuilds every figure from what the runs kept, writes a board per benchmark (README.md,
+index.html, leaderboard.json, .csv, .tex, figures/) and puts the head of the first one into the project's README. What
+is done is not done again: the same command goes on where it was stopped. Whoever runs it gets the same figures, times
+and memory apart.
+
+All data are SYNTHETIC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harmbench.cli import run_command
+from harmbench.leaderboard.files import read_board
+from harmbench.leaderboard.model import Board, Figure
+from harmbench.plugins import Registry, build_registry
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ("plax-phantom", "plax-phantom-null", "plax-phantom-confounded", "plax-phantom-third")
+CHAINS = (
+    "signed-log+combat",
+    "yeo-johnson+combat",
+    "rank-gauss+combat",
+    "signed-log+combat-label",
+    "ssl-kernel+combat",
+    "ssl-kernel+signed-log+combat",
+    "ssl-kernel+select-maps",
+    "ssl-kernel+select-maps+signed-log+combat",
+    "ssl-kernel[kernels=fcmae-atto-phantom-tied]",
+    "ssl-kernel[kernels=fcmae-atto-phantom-tied]+select-maps",
+    "laplacian-of-gaussian+signed-log+combat",
+    "nyul+signed-log+combat",
+)
+"""Beside every method on its own: what the pages recommend to try together. Decided upon before any was scored."""
+PARTNER = ("select-maps",)
+"""Methods that do nothing on their own: they choose among the maps of another."""
+BEGIN, END = "<!-- head of leaderboard/plax-phantom: made by leaderboard/make.py -->", "<!-- end -->"
+SHOWN = 6
+
+
+def methods(registry: Registry) -> list[str]:
+    """Every shipped method by itself, then the chains."""
+    entries = registry.harmonizers.entries
+    alone = [name for name in sorted(entries) if registry.harmonizers.get(name).role == "method"]
+    return [name for name in alone if name not in PARTNER] + list(CHAINS)
+
+
+def make(benchmark: str, names: Sequence[str], arguments: argparse.Namespace) -> Board:
+    """Run one benchmark and write its board."""
+    folder, board = arguments.runs / benchmark, arguments.out / benchmark
+    chosen = [text for name in names for text in ("--method", name)]
+    settings = [text for setting in arguments.set for text in ("--set", setting)]
+    workers = ["--jobs", str(arguments.jobs)]
+    code = run_command(
+        ["run", "-b", benchmark, *chosen, *settings, *workers, "--out", str(folder), "--allow-confounded"]
+    )
+    # 2: some cells failed; they stand on the board with their reason.
+    if code not in (0, 2):
+        raise SystemExit(code)
+    code = run_command(["leaderboard", "build", str(folder), "--out", str(board), *workers])
+    if code:
+        raise SystemExit(code)
+    return read_board(board)
+
+
+def head(board: Board) -> str:
+    """The first rows of a board, for the README."""
+    lines = ["| Rank | Method | AUC within − `none` | JSD given the label | AUC within |", "|---|---|---|---|---|"]
+    rows = [row for row in board.rows if row.rank is not None or row.method == "none"][:SHOWN]
+    for row in rows:
+        rank = "–" if row.rank is None else "–".join(str(r) for r in sorted(set(row.rank)))
+        difference = "reference" if row.method == "none" or row.difference is None else _interval(*row.difference)
+        jsd, auc = (_figure(row.overall.get(metric)) for metric in ("jsd_conditional", "auc_within"))
+        lines.append(f"| {rank} | {row.method.replace('|', chr(92) + '|')} | {difference} | {jsd} | {auc} |")
+    below = sum(row.section == "below the gate" for row in board.rows)
+    lines += ["", f"{below} more methods are not shown to keep the signal and stand below the gate."]
+    return "\n".join(lines)
+
+
+def _figure(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return ""
+    return _interval(figure.value, figure.low, figure.high)
+
+
+def _interval(value: float, low: float | None, high: float | None) -> str:
+    text = f"{value:.3f}"
+    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
+
+
+def put_into_readme(path: Path, text: str) -> None:
+    """Replace what stands between the two marks."""
+    old = path.read_text(encoding="utf-8")
+    if BEGIN not in old or END not in old:
+        raise SystemExit(f"{path} lacks the marks '{BEGIN}' and '{END}'.")
+    new = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{text}\n{END}", old, flags=re.S)
+    path.write_text(new, encoding="utf-8")
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", nargs="+", default=list(BENCHMARKS), help="benchmarks")
+    parser.add_argument("--out", type=Path, default=ROOT / "leaderboard", help="where the boards go")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "leaderboard", help="where the run folders go")
+    parser.add_argument("--method", nargs="+", default=[], help="instead of every shipped method")
+    parser.add_argument("--set", action="append", default=[], help="as harmbench run --set (repeatable)")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+    parser.add_argument("--readme", type=Path, default=None, help="README whose head is replaced")
+    arguments = parser.parse_args(given)
+    names = arguments.method or methods(build_registry())
+    boards = [make(benchmark, names, arguments) for benchmark in arguments.on]
+    if arguments.readme is not None:
+        put_into_readme(arguments.readme, head(boards[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
