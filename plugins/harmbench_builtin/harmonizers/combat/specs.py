@@ -47,7 +47,7 @@ COMBAT = (
     _spec(
         "combat-self",
         "own_rows:CombatSelf",
-        "ComBat that estimates an unseen manufacturer from its own rows (transductive)",
+        "ComBat that estimates an unseen manufacturer from its own rows",
         "10.1093/biostatistics/kxj037",
         {**_EB, "reference": "", "covariates": "none"},
         inductive=False,
@@ -123,7 +123,7 @@ COMBAT = (
     _spec(
         "longitudinal-combat",
         "longitudinal:LongitudinalCombat",
-        "Longitudinal ComBat: a random intercept for every patient (transductive)",
+        "Longitudinal ComBat: a random intercept for every patient",
         "10.1016/j.neuroimage.2020.117129",
         {"covariates": "none", **_EB},
         inductive=False,
