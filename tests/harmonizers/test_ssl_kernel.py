@@ -291,7 +291,9 @@ def test_the_shipped_kernels_are_small_trained_and_documented() -> None:
         assert f"{result['stem_cosine']:.4f}" in card and f"{result['loss']:.4f}" in card
         assert kernels.provenance["data"]["samples_sha256"] in card
         assert kernels.synthetic == ("Synthetic" in card)
-        assert len(kernels.seen.images) == kernels.provenance["data"]["images"]
+        settings = kernels.provenance["settings"]
+        views = 2 if settings.get("consistency") and settings["views"] == "pairs" else 1
+        assert len(kernels.seen.images) == views * kernels.provenance["data"]["images"]
 
 
 def test_the_default_method_gives_40_finite_maps() -> None:

@@ -32,7 +32,7 @@ def kernels(path: Path, height: int = 7, width: int = 7, count: int = 5) -> Path
 def test_list_shows_what_ships_and_the_files_it_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = kernels(tmp_path / "mine.safetensors")
     assert run_command(["kernels", "list", str(path), "--json"]) == 0
-    shipped, mine = json.loads(capsys.readouterr().out)["kernels"]
+    shipped, _, mine = json.loads(capsys.readouterr().out)["kernels"]
     assert (shipped["name"], shipped["kernels"], shipped["synthetic"]) == ("fcmae-atto-phantom", 40, True)
     assert shipped["licence"] == "Apache-2.0" and shipped["stem_relative_change"] > 0 and 0 < shipped["diversity"] < 1
     assert (mine["kernels"], mine["height"], mine["width"], mine["source"]) == (5, 7, 7, "ResNet")
