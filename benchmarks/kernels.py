@@ -1,6 +1,6 @@
 """Are trained kernels better than random ones? Several kernel files, on data and scanners they were not trained on.
 
-    python benchmarks/kernels.py --out comparison --kernels base=a.safetensors tied=b.safetensors \
+    python benchmarks/kernels.py --out comparison --kernels base=a.safetensors tied=b.safetensors
         [--on plax-phantom plax-phantom-third bus-bra] [--data bus-bra=FOLDER] [--random 5] [--jobs 2]
 
 For each kernel file: all its maps, and the maps that select-maps chooses inside each training fold (--no-select

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,18 +24,18 @@ pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without Gloo"
 )
 PROGRAM = """
-import json, os, signal, sys
+import json, os, sys
 from pretraining_toy import TOY, toy_images, toy_settings
 from harmbench_builtin.pretrain import model
 from harmbench_builtin.pretrain.train import PretrainingStopped, pretrain
 
-out, changes, killed_at = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+out, changes, killed_at, number = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 model.ARCHITECTURES["toy"] = TOY
 
 def progress(stage, done, total):
     # Only the second process gets the signal.
     if done == killed_at and os.environ["RANK"] == "1":
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
 try:
     pretrain(toy_images(), out, toy_settings(**changes), progress)
@@ -53,12 +54,14 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
-def two_processes(out: Path, changes: dict[str, Any], killed_at: int = 0) -> list[str]:
-    """What each of two processes printed."""
+def two_processes(
+    out: Path, changes: dict[str, Any], killed_at: int = 0, number: int = signal.SIGTERM
+) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each of two processes; the second gets a signal at the end of a step."""
     shared = {**environment(), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(out), json.dumps(changes), str(killed_at)],
+            [sys.executable, "-c", PROGRAM, str(out), json.dumps(changes), str(killed_at), str(int(number))],
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -67,8 +70,7 @@ def two_processes(out: Path, changes: dict[str, Any], killed_at: int = 0) -> lis
         for rank in (0, 1)
     ]
     ended = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0, 0], ended[0][1] + ended[1][1]
-    return [printed for printed, _ in ended]
+    return [(process.returncode, *said) for process, said in zip(started, ended, strict=True)]
 
 
 @pytest.fixture
@@ -80,7 +82,9 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_processes_learn_what_one_learns_and_stop_at_the_same_step(tmp_path: Path) -> None:
     pretrain(toy_images(), tmp_path / "one", toy_settings())
     # In parts, and stopped by a signal that only the second process gets; then one goes on with it, undivided.
-    printed = two_processes(tmp_path / "two", {"accumulate": 2}, killed_at=3)
+    ended = two_processes(tmp_path / "two", {"accumulate": 2}, killed_at=3)
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    printed = [out for _, out, _ in ended]
     assert printed[0] == printed[1] and "stopped after step 4 of 6" in printed[0]
     assert state_of(tmp_path / "two")["progress"]["step"] == 4
     pretrain(toy_images(), tmp_path / "two", toy_settings())
@@ -91,6 +95,15 @@ def test_two_processes_learn_what_one_learns_and_stop_at_the_same_step(tmp_path:
     for part in ("network", "average"):
         assert all(torch.allclose(a[part][key], b[part][key], rtol=1e-3, atol=1e-6) for key in a[part])
     assert (tmp_path / "two" / "kernels.safetensors").is_file()
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_killed_process_ends_the_other_with_a_word_and_costs_no_checkpoint(tmp_path: Path) -> None:
+    (first, _, said), (second, _, _) = two_processes(tmp_path, {}, killed_at=4, number=signal.SIGKILL)
+    assert second == -signal.SIGKILL and first == 1
+    assert "Another process of this training has gone" in said and "start the same command again" in said
+    assert state_of(tmp_path)["progress"]["step"] == 3
+    assert pretrain(toy_images(), tmp_path, toy_settings()).is_file()
 
 
 def test_torchrun_starts_the_command_itself(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image as Picture
 
 from harmbench.cli import run_command
 from harmbench.components import DatasetContext
-from harmbench.errors import DataError, UsageError
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.progress import no_progress
 from harmbench.seen import content_id, patient_id
 from harmbench_builtin.datasets.image_folder import ImageFolder
@@ -154,6 +155,15 @@ def test_what_does_not_fit_the_machine_is_found_before_images_are_read(
     arguments = ["--data", "nowhere", "--set", "batch=7", "--set", "accumulate=2"]
     assert run_command(["pretrain", "--out", str(tmp_path), *arguments]) == 1
     assert "A batch of 7 cannot be divided" in capsys.readouterr().err
+
+
+def test_a_killed_worker_is_said_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> PretrainingImages:
+        raise TerminatedWorkerError("A worker process was unexpectedly terminated.")
+
+    monkeypatch.setattr("harmbench_builtin.pretrain.data.from_phantom", killed)
+    with pytest.raises(HarmbenchError, match=r"was killed .* run the same command again"):
+        read(Source(count=4), Settings(), Path("unused"), no_progress)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")

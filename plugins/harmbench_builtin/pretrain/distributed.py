@@ -20,6 +20,9 @@ from harmbench.errors import HarmbenchError, UsageError
 _PATIENCE = timedelta(hours=2)
 """How long the others wait while the first process reads the images."""
 
+_LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")
+"""In the messages of what is raised when another process does not answer any more."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -105,6 +108,8 @@ def connected(device: str) -> Iterator[World]:
     ------
     UsageError
         When a machine has fewer GPUs than processes.
+    HarmbenchError
+        When another process ended without a word (killed, out of memory).
     """
     world = launched()
     if world.size == 1 or dist.is_initialized():
@@ -125,5 +130,13 @@ def connected(device: str) -> Iterator[World]:
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield world
+    except RuntimeError as error:
+        # Gloo has no type of its own for this; NCCL's errors are a RuntimeError, too.
+        if not (isinstance(error, dist.DistError) or any(word in str(error) for word in _LOST)):
+            raise
+        raise HarmbenchError(
+            f"Another process of this training has gone ({str(error).strip().splitlines()[0]}). What was saved "
+            "is whole: start the same command again to go on from the last checkpoint."
+        ) from error
     finally:
         dist.destroy_process_group()

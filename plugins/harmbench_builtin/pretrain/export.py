@@ -202,7 +202,10 @@ def card(name: str, provenance: Mapping[str, Any], *, licence: str, synthetic: b
             f"{result['precision']}",
         ),
         ("Images seen", f"{seen:,}, that is {seen / PUBLISHED_IMAGES:.1e} of the published recipe's 2.0e9"),
-        ("Loss of the reconstruction at the end", f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}"),
+        (
+            "Loss of the reconstruction at the end",
+            f"{result['loss']:.4f}; predicting a grey cell scores {result['trivial_loss']:.4f}",
+        ),
         ("Stem, cosine to its random start", f"{result['stem_cosine']:.4f}"),
         ("Stem, relative change from its start", f"{result['stem_relative_change']:.4f}"),
         (

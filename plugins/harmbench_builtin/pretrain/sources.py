@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harmbench.data import ImageSet
-from harmbench.errors import DataError, UsageError
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.progress import ProgressFunction
 from harmbench_builtin.pretrain import data
 from harmbench_builtin.pretrain.data import PretrainingImages
@@ -78,15 +79,16 @@ def read(source: Source, settings: Settings, files: Path, report: ProgressFuncti
     size = max(data.SIZE, settings.image_size)
     if not source.data and not source.dataset:
         count = PHANTOM_IMAGES if source.count is None else source.count
-        return data.from_phantom(
-            count,
-            settings.seed,
-            size=size,
-            n_jobs=default_jobs(),
-            progress=report,
-            pairs=pairs,
-            scanners=source.scanners,
-        )
+        with _workers_missed():
+            return data.from_phantom(
+                count,
+                settings.seed,
+                size=size,
+                n_jobs=default_jobs(),
+                progress=report,
+                pairs=pairs,
+                scanners=source.scanners,
+            )
     in_memory = 0 if settings.residence == "memory-map" else data.IN_MEMORY
     licence = ""
     if source.dataset:
@@ -106,6 +108,20 @@ def read(source: Source, settings: Settings, files: Path, report: ProgressFuncti
     else:
         images = data.from_image_set(found, size=size, progress=report, files=files, in_memory=in_memory)
     return replace(images, licence=licence) if licence else images
+
+
+@contextmanager
+def _workers_missed() -> Iterator[None]:
+    """A worker that was killed is nobody's mistake in a program: said as what it is, with what to do."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        yield
+    except TerminatedWorkerError as error:
+        raise HarmbenchError(
+            "A worker process that generates phantom images was killed (most often for want of memory). Checkpoints, "
+            "where there are any, are whole: run the same command again, with fewer --images if it happens again."
+        ) from error
 
 
 def _manifest(path: Path) -> Path | None:
