@@ -57,7 +57,22 @@ def contender(row: Row, board: Board) -> Contender | None:
     signal, target = (row.overall.get(name, Figure(value=None)).value for name in (gate, goal))
     if signal is None or target is None:
         return None
-    return Contender(row.method, signal, target, _draws(row, gate), _draws(row, goal))
+    draws = _draws(row, goal)
+    least = _least(board)
+    return Contender(
+        row.method, signal, max(target, least), _draws(row, gate), None if draws is None else np.maximum(draws, least)
+    )
+
+
+def _least(board: Board) -> float:
+    """The goal's value below which nothing is gained.
+
+    A divergence corrected for chance may read below 0, but no scanners are more alike than equal ones: quantiles
+    matched fold by fold do so because the held-out rows of a fold complement its training rows. Such a value shows
+    that the correction does not fit, not a better method, so in ranks, front and sweep it counts as 0.
+    """
+    definition = board.definitions[board.ranking["goal"]]
+    return 0.0 if definition.goal == "harmonization" and definition.direction == "min" else -math.inf
 
 
 def _draws(row: Row, metric: str) -> Floats | None:
@@ -173,6 +188,8 @@ def _ordered(board: Board) -> list[Row]:
     def place(row: Row) -> tuple[Any, ...]:
         value = row.overall.get(goal, Figure(value=None)).value
         better = value if value is None or board.definitions[goal].direction == "min" else -value
+        if better is not None:
+            better = max(better, _least(board))
         if row.section == "below the gate" and row.difference is not None:
             better = -(row.difference[1] or 0.0)
         return (order[row.section], math.inf if better is None else better, found[row.method])

@@ -12,7 +12,7 @@ from scipy.stats import chi2, norm, rankdata
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 FIELLER = 1.06
-"""n - 3 times the variance of Fisher's z of a rank correlation, where there is none (Fieller et al. 1957, Biometrika 44)."""
+"""n - 3 times the variance of Fisher's z of a rank correlation, where there is none (Fieller et al. 1957)."""
 
 
 @dataclass(frozen=True)

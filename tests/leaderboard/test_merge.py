@@ -187,3 +187,21 @@ def test_rows_of_confounded_data_stand_apart(small_run):
     board = build([small_run])
     assert {r.section for r in board.rows} == {"confounded", "control"}
     assert all(r.rank is None and "confounded" in r.flags for r in board.rows)
+
+
+def test_a_divergence_below_0_is_no_better_than_0(board):
+    """Quantiles matched fold by fold read below what chance gives; that must not win."""
+    goal, gate = board.ranking["goal"], board.ranking["gate"]
+    copy = board.model_copy(deep=True)
+    reference = next(r for r in copy.rows if r.method == "none")
+    size = len(decode(reference.draws[gate]))
+    for name, value in (("at-zero", 0.0), ("below-zero", -0.2)):
+        row = reference.model_copy(deep=True, update={"method": name, "apart": None})
+        row.overall[goal] = row.overall[goal].model_copy(update={"value": value})
+        row.draws[goal] = encode(np.full(size, value))
+        copy.rows.append(row)
+    rows = {r.method: r for r in ranked(copy).rows}
+    assert rows["at-zero"].rank == rows["below-zero"].rank
+    assert rows["at-zero"].group == rows["below-zero"].group
+    assert rows["below-zero"].overall[goal].value == -0.2, "the figure itself is shown as it is"
+    assert rows["at-zero"].pareto == rows["below-zero"].pareto
