@@ -139,7 +139,9 @@ def energy_distance(distance: Floats, weights: Array) -> Floats:
     found = []
     for i in range(len(weights)):
         for j in range(i + 1, len(weights)):
-            between = 2.0 * (weights[i] * reach[j]).sum(axis=0) / (total[i] * total[j])
+            # NaN in a resample that holds no row of one of the two.
+            with np.errstate(invalid="ignore"):
+                between = 2.0 * (weights[i] * reach[j]).sum(axis=0) / (total[i] * total[j])
             gap = between - within[i] - within[j]
             found.append(np.divide(gap, between, out=np.zeros_like(gap), where=between > 0))
     return np.mean(found, axis=0)
