@@ -116,11 +116,11 @@ class Extractor(Protocol):
 class Evaluator(Protocol):
     """Scores one method.
 
-    It should also have ``recompute(stored: StoredCell, context: EvaluationContext) -> Evaluation``: the same metrics
-    and tables, from what the run folder keeps (see `StoredCell`); what else it needs it gives as a table of its own
-    when it evaluates. The context is the one of `evaluate` (same seed, same resamples), so that both agree to the last digit.
-    `harmbench leaderboard build` rebuilds every figure this way and refuses those that differ from the stored ones;
-    figures of an evaluator without `recompute` are taken as they were recorded, and marked.
+    It should also have ``recompute(stored: StoredCell, context: EvaluationContext) -> Evaluation``: the same
+    metrics and tables, from what the run folder keeps (see `StoredCell`); what else it needs it gives as a table of
+    its own when it evaluates. The context is the one of `evaluate` (same seed, same resamples), so that both agree
+    to the last digit. `harmbench leaderboard build` rebuilds every figure this way and refuses those that differ
+    from the stored ones; figures of an evaluator without `recompute` are taken as they were recorded, and marked.
     """
 
     def evaluate(self, result: CellResult, context: EvaluationContext) -> Evaluation: ...
