@@ -187,12 +187,11 @@ def _ordered(board: Board) -> list[Row]:
 
     def place(row: Row) -> tuple[Any, ...]:
         value = row.overall.get(goal, Figure(value=None)).value
-        better = value if value is None or board.definitions[goal].direction == "min" else -value
-        if better is not None:
-            better = max(better, _least(board))
+        shown = math.inf if value is None else value if board.definitions[goal].direction == "min" else -value
+        better = max(shown, _least(board))
         if row.section == "below the gate" and row.difference is not None:
             better = -(row.difference[1] or 0.0)
-        return (order[row.section], math.inf if better is None else better, found[row.method])
+        return (order[row.section], better, shown, found[row.method])
 
     return sorted(board.rows, key=place)
 

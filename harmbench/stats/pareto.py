@@ -149,6 +149,11 @@ def weight_sweep(
         share = np.empty(total.shape)
         for i, weight in enumerate(w):
             drawn = weight * np.asarray(first_replicates) + (1.0 - weight) * np.asarray(second_replicates)
+            # A replicate in which a method has no value (a group was not drawn) compares nothing.
+            drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
+            if drawn.shape[1] == 0:
+                share[:, i] = np.nan
+                continue
             best = drawn >= drawn.max(axis=0) - 1e-12
             share[:, i] = (best / best.sum(axis=0)).mean(axis=1)
     return Sweep(w, rank, share, [_winning(a, b, i) for i in range(len(a))])

@@ -61,7 +61,7 @@ def test_the_origin_of_pretraining_images_names_the_mix() -> None:
 
 def test_the_command_refuses_a_mix_beside_data(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     code = run_command(["pretrain", "-o", str(tmp_path / "o"), "--data", str(tmp_path), "--scanners", "GE-like"])
-    assert code == 1 and "--scanners is about phantom images" in capsys.readouterr().err
+    assert code == 1 and "--scanners is about generated phantom images" in capsys.readouterr().err
 
 
 def test_the_command_trains_on_the_mix_that_it_was_given(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def test_two_methods_of_a_run(kept_run):
     for d in with_interval:
         a, b = (m[d.metric, d.scope, d.place] for m in (one, other))
         assert d.difference == pytest.approx(a.value - b.value)
-        assert (d.low, d.high) == pytest.approx(tuple(np.quantile(a.replicates - b.replicates, (0.025, 0.975))))
+        assert (d.low, d.high) == pytest.approx(tuple(np.nanquantile(a.replicates - b.replicates, (0.025, 0.975))))
 
 
 def test_delong_stands_beside_the_differences_of_aucs(kept_run):

@@ -85,7 +85,7 @@ def test_the_pooled_auc_is_that_of_the_stored_scores(kept_run, registry):
 CHANGES = {
     "a metric": ("metrics.parquet", "value", r"cell of 'zscore'.*stored 0\.123, rebuilt"),
     "a p-value": ("metrics.parquet", "p_value", r"\(p\): stored 0\.123"),
-    "a prediction": ("predictions.parquet", "score", "brier: stored"),
+    "a prediction": ("predictions.parquet", "score", "(brier|auc_within): stored"),
     "a threshold": ("predictions.parquet", "threshold", "(sensitivity|specificity)"),
     "a score of the manufacturer": ("manufacturer_scores.parquet", "score GE-like", "manufacturer_"),
     "a divergence": ("jsd_features.parquet", "conditional", "table 'jsd_features', column 'conditional'"),

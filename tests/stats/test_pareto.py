@@ -101,3 +101,9 @@ def test_larger_is_better_turns_the_order_of_the_groups():
     still = np.zeros(10)
     field = [contender("low", 0.1, still), contender("high", 0.9, still)]
     assert tie_groups(field, "max") == {"high": 1, "low": 2}
+
+
+def test_replicates_without_a_value_are_left_out_of_the_share():
+    first = np.array([[0.0, 0.0, np.nan], [1.0, -1.0, 5.0]])
+    sweep = weight_sweep(np.array([0.0, 0.5]), np.zeros(2), np.array([1.0]), first, np.zeros((2, 3)))
+    assert sweep.first is not None and sweep.first[:, 0].tolist() == [0.5, 0.5]
