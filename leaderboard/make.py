@@ -43,7 +43,8 @@ CHAINS = (
 PARTNER = ("select-maps",)
 """Methods that do nothing on their own: they choose among the maps of another."""
 BEGIN, END = "<!-- head of leaderboard/plax-phantom: made by leaderboard/make.py -->", "<!-- end -->"
-SHOWN = 6
+SHOWN = 8
+ALWAYS = ("none", "combat", "ssl-kernel")
 
 
 def methods(registry: Registry) -> list[str]:
@@ -72,16 +73,25 @@ def make(benchmark: str, names: Sequence[str], arguments: argparse.Namespace) ->
 
 
 def head(board: Board) -> str:
-    """The first rows of a board, for the README."""
-    lines = ["| Rank | Method | AUC within − `none` | JSD given the label | AUC within |", "|---|---|---|---|---|"]
-    rows = [row for row in board.rows if row.rank is not None or row.method == "none"][:SHOWN]
-    for row in rows:
-        rank = "–" if row.rank is None else "–".join(str(r) for r in sorted(set(row.rank)))
+    """The first rows of a board for the README: what is ranked, `none` and the plain published method always there."""
+    lines = [
+        "| Rank | Method | AUC within, minus `none` | JSD given the label | AUC within | A forest names the scanner |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = [row for row in board.rows if row.section in ("ranked", "below the gate")]
+    kept = [row for i, row in enumerate(rows) if i < SHOWN or row.method in ALWAYS]
+    for row in kept:
+        rank = "below the gate" if row.rank is None else "–".join(str(r) for r in sorted(set(row.rank)))
         difference = "reference" if row.method == "none" or row.difference is None else _interval(*row.difference)
-        jsd, auc = (_figure(row.overall.get(metric)) for metric in ("jsd_conditional", "auc_within"))
-        lines.append(f"| {rank} | {row.method.replace('|', chr(92) + '|')} | {difference} | {jsd} | {auc} |")
-    below = sum(row.section == "below the gate" for row in board.rows)
-    lines += ["", f"{below} more methods are not shown to keep the signal and stand below the gate."]
+        figures = (row.overall.get(m) for m in ("jsd_conditional", "auc_within", "manufacturer_auc_tree"))
+        cells = " | ".join(_figure(figure) for figure in figures)
+        lines.append(f"| {rank} | {row.method} | {difference} | {cells} |")
+    passed = sum(row.section == "ranked" for row in rows) - 1
+    lines += [
+        "",
+        f"{passed} of {len(rows) - 1} methods that can be ranked are shown to keep the signal of `none`; "
+        f"{len(rows) - len(kept)} more are on the board, and the controls.",
+    ]
     return "\n".join(lines)
 
 
@@ -92,8 +102,8 @@ def _figure(figure: Figure | None) -> str:
 
 
 def _interval(value: float, low: float | None, high: float | None) -> str:
-    text = f"{value:.3f}"
-    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
+    texts = [f"{v:.3f}".replace("-0.000", "0.000") for v in (value, low, high) if v is not None]
+    return texts[0] if len(texts) < 3 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def put_into_readme(path: Path, text: str) -> None:
