@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harmbench.leaderboard.model import Board, Figure, Row
+from harmbench.leaderboard.page.charts import CROWD
 from harmbench.leaderboard.page.evidence import Evidence
 from harmbench.leaderboard.render import number
 
@@ -20,6 +22,7 @@ _STYLE: dict[Any, Any] = {
 }  # fmt: skip
 _PASSED, _FAILED, _GREY = "#0b6fa8", "#c2510c", "#767f8c"
 _WIDTH = 6.7  # inches: a full text width
+_ACROSS = 4  # panels beside each other
 
 
 def missing() -> str:
@@ -67,11 +70,12 @@ def figures(board: Board, evidence: Evidence, kinds: Sequence[str]) -> dict[tupl
     return found
 
 
-def _canvas(height: float, panels: int = 1) -> tuple[Canvas, Any]:
+def _canvas(height: float, across: int = 1, down: int = 1) -> tuple[Canvas, list[Any]]:
+    """A figure and its axes, row by row."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(_WIDTH, height), layout="constrained")
-    return canvas, canvas.subplots(1, panels, sharey=panels > 1)
+    return canvas, list(canvas.subplots(down, across, sharey=True, squeeze=False).flat)
 
 
 def _field(board: Board) -> list[Row]:
@@ -102,16 +106,15 @@ def pareto(board: Board) -> Canvas | None:
     rows = _field(board)
     if not rows:
         return None
-    canvas, axes = _canvas(4.2)
+    canvas, (axes,) = _canvas(4.2)
     gate, goal = (board.definitions[board.ranking[k]] for k in ("gate", "goal"))
     for row in rows:
         x, y = row.overall[goal.name], row.overall[gate.name]
         (a, b), (c, d) = _spread(x), _spread(y)
         axes.plot([a, b], [y.value] * 2, color=_GREY, alpha=0.5, lw=0.8)
         axes.plot([x.value] * 2, [c, d], color=_GREY, alpha=0.5, lw=0.8)
-        on = row.pareto is not None and row.pareto.on_front
-        axes.plot(x.value, y.value, "o", ms=5, mec=_colour(row), mfc=_colour(row) if on else "white")
-        axes.annotate(_label(row), (x.value, y.value), xytext=(5, 4), textcoords="offset points", fontsize=7)
+        inside = _colour(row) if _on_front(row) else "white"
+        axes.plot(x.value, y.value, "o", ms=5, mec=_colour(row), mfc=inside)
     _front(axes, rows, board)
     axes.set_xlabel(f"{goal.label} ({_better(goal.direction)})")
     axes.set_ylabel(f"{gate.label} ({_better(gate.direction)})")
@@ -119,13 +122,70 @@ def pareto(board: Board) -> Canvas | None:
         axes.invert_xaxis()
     if gate.direction == "min":
         axes.invert_yaxis()
-    axes.set_title(_headline(board, "filled: on the Pareto front; orange: below the gate"), fontsize=8, loc="left")
+    named = rows if len(rows) <= CROWD else [r for r in rows if r.section == "ranked" or _on_front(r)]
+    words = "filled: on the Pareto front; orange: below the gate" + (", named in the tables" if named != rows else "")
+    axes.set_title(_headline(board, words), fontsize=8, loc="left")
+    _name_points(canvas, axes, rows, named, board)
     return canvas
+
+
+def _on_front(row: Row) -> bool:
+    return row.pareto is not None and row.pareto.on_front
+
+
+def _name_points(canvas: Canvas, axes: Any, rows: Sequence[Row], named: Sequence[Row], board: Board) -> None:
+    """Write each name beside its point, moved up or down and tied to it by a line where another one is in the way."""
+    canvas.draw_without_rendering()  # settles the layout: names are placed in pixels
+    at = {r.method: axes.transData.transform((_value(r, board, "goal"), _value(r, board, "gate"))) for r in rows}
+    point = canvas.dpi / 72
+    dot = 4 * point
+    taken = [(x - dot, y - dot, x + dot, y + dot) for x, y in at.values()]
+    left, right = axes.get_window_extent().intervalx
+    for row in sorted(named, key=lambda r: (not _on_front(r), -at[r.method][1])):
+        text = axes.annotate(
+            _label(row), at[row.method], xycoords="figure pixels", xytext=(0, 0), textcoords="offset points",
+            fontsize=7, va="center", in_layout=False,
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": _GREY},
+        )  # fmt: skip
+        text.arrow_patch.set_in_layout(False)
+        size = text.get_window_extent()
+        place = _free(at[row.method], size.width, size.height, taken, (left, right), 7 * point)
+        if place is None:  # no room near it: the tables name it
+            text.remove()
+            continue
+        x, y, step = place
+        taken.append((x, y - size.height / 2, x + size.width, y + size.height / 2))
+        text.set_position(((x - at[row.method][0]) / point, (y - at[row.method][1]) / point))
+        text.arrow_patch.set_visible(abs(step) > 1)
+        text.xy = tuple(axes.transData.inverted().transform(at[row.method]))
+        text.xycoords = "data"
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _free(
+    point: Any, width: float, height: float, taken: Sequence[_Box], bounds: tuple[float, float], gap: float
+) -> tuple[float, float, int] | None:
+    """Left end and middle of a name that touches nothing, and by how many lines it had to move."""
+    for step in sorted(range(-12, 13), key=lambda k: (abs(k), -k)):
+        for x in (point[0] + gap, point[0] - gap - width):
+            y = point[1] + step * height
+            inside = bounds[0] <= x and x + width <= bounds[1]
+            box = (x, y - height / 2, x + width, y + height / 2)
+            if inside and not any(_touch(box, other) for other in taken):
+                return x, y, step
+    return None
+
+
+def _touch(a: _Box, b: _Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _front(axes: Any, rows: Sequence[Row], board: Board) -> None:
     """The steps between the points on the front."""
-    on = [row for row in rows if row.pareto is not None and row.pareto.on_front]
+    on = [row for row in rows if _on_front(row)]
     points = sorted((_value(row, board, "goal") or 0.0, _value(row, board, "gate") or 0.0) for row in on)
     # At each goal figure, the best signal of those at least as good there: what lies beyond the steps nobody reached.
     step = "post" if board.definitions[board.ranking["goal"]].direction == "min" else "pre"
@@ -164,8 +224,8 @@ def intervals(board: Board) -> Canvas | None:
         if at is not None:
             axes.axvline(at, color=_GREY, lw=0.7, ls=":")
         axes.set_xlabel(f"{d.label} ({_better(d.direction)})")
-    panels[0].set_yticks(range(len(rows)), [r.method for r in rows])
-    panels[0].invert_yaxis()
+    panels[0].set_yticks(range(len(rows)), [_wrapped(r.method) for r in rows], linespacing=0.9, fontsize=7)
+    panels[0].set_ylim(len(rows) - 0.4, -0.6)
     canvas.suptitle(
         _headline(board, "blue: ranked, orange: below the gate, grey: not ranked; dotted: none"), fontsize=8
     )
@@ -177,7 +237,7 @@ def sweep(board: Board) -> Canvas | None:
     s = board.sweep
     if s is None:
         return None
-    canvas, axes = _canvas(3.2)
+    canvas, (axes,) = _canvas(3.2)
     signal = [1 - w for w in s.weights]
     best = sorted(s.first, key=lambda m: -max(s.first[m]))[:8]
     dashes = ("-", "--", "-.", ":")
@@ -192,31 +252,50 @@ def sweep(board: Board) -> Canvas | None:
     return canvas
 
 
+def _wrapped(name: str, width: int = 44) -> str:
+    """A long name in lines, broken after `+`, `[` or `,`."""
+    lines = [""]
+    for part in re.split(r"(?<=[+,\[])", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def classes(board: Board, evidence: Evidence) -> Canvas | None:
-    """JSD by feature class and pair of manufacturers."""
+    """JSD by feature class, a panel for each pair of manufacturers."""
     rows = [r for r in board.rows if r.role == "method" and r.method in evidence.methods]
     rows = [r for r in rows if evidence.methods[r.method].classes]
     if not rows:
         return None
     found = {r.method: evidence.methods[r.method].classes for r in rows}
-    columns = list(dict.fromkeys((p, c) for by in found.values() for p, names in by.items() for c in names))
-    values = [[found[r.method].get(p, {}).get(c) for p, c in columns] for r in rows]
-    known = [v for line in values for v in line if v is not None]
+    pairs = list(dict.fromkeys(p for by in found.values() for p in by))
+    kinds = list(dict.fromkeys(c for by in found.values() for names in by.values() for c in names))
+    known = [v for by in found.values() for names in by.values() for v in names.values() if v is not None]
     top = max([0.01, *known])
-    canvas, axes = _canvas(1.2 + 0.24 * len(rows))
-    shown = [[float("nan") if v is None else v for v in line] for line in values]
-    picture = axes.imshow(shown, cmap="Oranges", vmin=0, vmax=top, aspect="auto")
-    for i, line in enumerate(values):
-        for j, v in enumerate(line):
-            dark = v is not None and v > 0.6 * top
-            axes.text(j, i, number(v, 2), ha="center", va="center", fontsize=6, color="white" if dark else "black")
-    pairs = list(dict.fromkeys(p for p, _ in columns))
-    names = [c if len(pairs) == 1 else f"{c}\n{p.replace('|', ' – ')}" for p, c in columns]
-    axes.set_xticks(range(len(columns)), names, rotation=0 if len(columns) < 9 else 90)
-    axes.set_yticks(range(len(rows)), [r.method for r in rows])
-    axes.tick_params(length=0)
-    canvas.colorbar(picture, ax=axes, label="JSD within labels", shrink=0.8)
-    axes.set_title(
-        _headline(board, f"{pairs[0].replace('|', ' – ')}" if len(pairs) == 1 else "by pair"), fontsize=8, loc="left"
-    )
+    across = min(len(pairs), _ACROSS)
+    down = -(-len(pairs) // across)
+    canvas, panels = _canvas(0.6 + down * (0.8 + 0.19 * len(rows)), across, down)
+    for k, axes in enumerate(panels):
+        if k >= len(pairs):
+            axes.remove()
+            continue
+        pair = pairs[k]
+        values = [[found[r.method].get(pair, {}).get(c) for c in kinds] for r in rows]
+        shown = [[float("nan") if v is None else v for v in line] for line in values]
+        picture = axes.imshow(shown, cmap="Oranges", vmin=0, vmax=top, aspect="auto")
+        for i, line in enumerate(values):
+            for j, v in enumerate(line):
+                dark = v is not None and v > 0.6 * top
+                digits = number(v, 2) if across < 4 else ""  # narrower cells hold no figures
+                axes.text(
+                    j, i, digits, ha="center", va="center", fontsize=6 if across == 1 else 4.5,
+                    color="white" if dark else "black",
+                )  # fmt: skip
+        axes.set_xticks(range(len(kinds)), kinds, rotation=0 if across == 1 else 90)
+        axes.set_yticks(range(len(rows)), [_wrapped(r.method) for r in rows], linespacing=0.9, fontsize=7)
+        axes.tick_params(length=0)
+        axes.set_title(pair.replace("|", " – "), fontsize=8)
+    canvas.colorbar(picture, ax=panels[: len(pairs)], label="JSD within labels", shrink=min(1.0, 10 / len(rows)))
+    canvas.suptitle(_headline(board, "each feature class, each pair of manufacturers"), fontsize=8)
     return canvas

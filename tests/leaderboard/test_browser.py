@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 import pytest
+from test_outputs import crowded
 from test_page import board, evidence, hostile  # noqa: F401 - fixtures
 
 from harmbench.leaderboard.page.build import page
@@ -191,6 +192,35 @@ def test_the_theme_button_goes_through_light_and_dark(board, tmp_path):  # noqa:
     light, dark, auto = ask(page(board), script, tmp_path)
     assert (light[0], dark[0], auto[0]) == ("light", "dark", "auto")
     assert light[1] != dark[1]
+
+
+def test_in_a_crowd_points_below_the_gate_are_named_when_they_have_the_focus(board, tmp_path):  # noqa: F811
+    script = """
+        const shown = () => [...document.querySelectorAll('#pareto .label')]
+            .filter((t) => getComputedStyle(t).display !== 'none').map((t) => t.textContent);
+        const before = shown();
+        const quiet = document.querySelector('#pareto .point.failed:not(.on)');
+        quiet.focus();
+        return [before, shown().filter((name) => !before.includes(name)), quiet.getAttribute('aria-label')];
+    """
+    before, more, words = ask(page(crowded(board)), script, tmp_path)
+    numbers = [int(name.rpartition("-")[2]) for name in before]
+    assert len(numbers) > 5 and all(i % 3 == 0 or i < 2 for i in numbers)
+    assert len(more) == 1 and words.startswith(more[0])
+
+
+def test_the_reason_of_a_method_that_did_not_run_takes_the_place_of_its_figures(board, tmp_path):  # noqa: F811
+    lost = board.model_copy(deep=True)
+    last = lost.rows[-1]
+    last.section, last.status, last.reason, last.overall = "not run", "failed", "the reason why", {}
+    script = """
+        const heads = [...document.querySelectorAll('#board thead th')];
+        const row = document.querySelector('.part-lost tr:not(.banner)');
+        heads.at(-1).querySelector('.sort').click();
+        return [row.cells.length, row.cells[2].colSpan, heads.length, row.cells[2].textContent];
+    """
+    cells, span, columns, reason = ask(page(lost), script, tmp_path)
+    assert (cells, span, reason) == (3, columns - 2, "the reason why")
 
 
 @pytest.mark.parametrize("width", [360, 390, 1400])

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from harmbench.cli import run_command
@@ -15,6 +16,7 @@ from harmbench.leaderboard import figures, outputs
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.files import read_board
 from harmbench.leaderboard.latex import escape, latex
+from harmbench.leaderboard.model import Pareto
 from harmbench.leaderboard.page.columns import letters
 from harmbench.leaderboard.page.evidence import Evidence, Numbers
 from harmbench.leaderboard.page.qc import checks
@@ -84,6 +86,41 @@ def test_figures_say_that_data_are_simulated_and_are_the_same_every_time(board, 
     for (_, kind), content in first.items():
         assert content.startswith(b"<?xml" if kind == "svg" else b"%PDF")
         assert kind == "pdf" or b"SYNTHETIC DATA" in content
+
+
+def crowded(board, count: int = 30):
+    """The board with many methods around one point, every third of them ranked."""
+    made = board.model_copy(deep=True)
+    (model,) = (row for row in made.rows if row.method == "zscore")
+    rng = np.random.default_rng(0)
+    made.rows = []
+    for i, (x, y) in enumerate(0.01 * rng.standard_normal((count, 2))):
+        row = model.model_copy(deep=True)
+        row.method, row.section = f"method-number-{i}", "below the gate" if i % 3 else "ranked"
+        row.overall["jsd_conditional"].value, row.overall["auc_within"].value = 0.1 + x, 0.8 + y
+        row.pareto = Pareto(on_front=i < 2, probability=0.5, dominates=0.5)
+        made.rows.append(row)
+    return made
+
+
+@needs_matplotlib
+def test_names_in_a_crowded_plot_touch_neither_each_other_nor_a_point(board):
+    from matplotlib.text import Text
+
+    many = crowded(board)
+    canvas = figures.pareto(many)
+    (axes,) = canvas.axes
+    canvas.draw_without_rendering()
+    boxes = [Text.get_window_extent(text).shrunk(0.99, 0.99) for text in axes.texts]  # without their lines
+    named = [text.get_text().partition(" ")[0] for text in axes.texts]
+    assert set(named) <= {row.method for row in many.rows if row.section == "ranked" or row.pareto.on_front}
+    assert len(named) >= 8
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points = axes.transData.transform(
+        [[r.overall[m].value for m in ("jsd_conditional", "auc_within")] for r in many.rows]
+    )
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    assert all(axes.get_window_extent().x0 <= box.x0 and box.x1 <= axes.get_window_extent().x1 for box in boxes)
 
 
 @needs_matplotlib

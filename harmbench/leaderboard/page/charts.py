@@ -11,6 +11,9 @@ from harmbench.leaderboard.page.evidence import BINS, Evidence
 from harmbench.leaderboard.page.markup import Child, Safe, el
 from harmbench.leaderboard.page.sections import section
 
+CROWD = 20
+"""Beyond so many points only those that are ranked, or on the front, are named in the Pareto plot."""
+
 
 def payload(board: Board, evidence: Evidence) -> dict[str, Any]:
     """Everything that the script needs, for `embedded`."""
@@ -20,6 +23,7 @@ def payload(board: Board, evidence: Evidence) -> dict[str, Any]:
         "goal": {"label": goal.label, "direction": goal.direction},
         "makers": list(board.data["counts"]),
         "rows": [_point(row, board) for row in board.rows],
+        "crowded": _crowded(board),
         "sweep": _sweep(board),
         "bins": BINS,
         "classes": list(FEATURE_CLASSES),
@@ -36,6 +40,11 @@ def payload(board: Board, evidence: Evidence) -> dict[str, Any]:
             for k, m in evidence.methods.items()
         },
     }
+
+
+def _crowded(board: Board) -> bool:
+    """Too many points for all to be named."""
+    return len(board.of("ranked", "below the gate")) > CROWD
 
 
 def _point(row: Row, board: Board) -> dict[str, Any]:
@@ -75,6 +84,8 @@ def two_goals(board: Board, words: Definitions) -> Safe:
     caption = (
         "Filled: on the front; red: below the gate. Lines: 95 % intervals. Dotted: none less the margin of the gate."
     )
+    if _crowded(board):
+        caption += " Points below the gate show their names when pointed at."
     legend = el("figcaption", caption, class_="hint")
     pareto = el(
         "div", el("h3", "Pareto front", words.button("front")), controls,

@@ -15,6 +15,8 @@ from harmbench.leaderboard.render import number
 
 TOP = 10
 """Rows of each table; interpretation.json and its CSV files have all."""
+MANY = 20
+"""Beyond so many methods those that are not ranked are folded away."""
 TITLE = "Which features and kernels"
 OFTEN = 0.5
 WORD = {"feature": "Features", "map": "Kernels (maps)", "class": "Feature classes"}
@@ -29,8 +31,13 @@ def interpretation(board: Board, evidence: Evidence, words: Definitions) -> Safe
                   class_="hint")  # fmt: skip
         return section("interpretation", TITLE, None, hint)
     known = {one.method: one for one in found.methods}
+    sections = {row.method: row.section for row in board.rows}
     order = [known[row.method] for row in board.rows if row.method in known]
-    details = [_method(one, found) for one in order if one.of("feature")]
+    told = [one for one in order if one.of("feature")]
+    first = [one for one in told if len(told) <= MANY or sections[one.method] == "ranked"]
+    rest = [one for one in told if one not in first]
+    more = el("details", el("summary", f"{len(rest)} more: what is not ranked"), [_method(one, found) for one in rest])
+    details = [[_method(one, found) for one in first], more if rest else None]
     return section("interpretation", TITLE, words.button("shap"), _overview(order, found, words), details)
 
 

@@ -20,8 +20,9 @@ PARTS: tuple[tuple[str, str, Section], ...] = (
 
 FEW = 3
 """Manufacturers whose columns are shown from the start."""
-UNSAID = ("below the gate", "transductive")
-"""Sections whose title says already why a method stands there; its card has the words."""
+UNSAID = ("below the gate", "transductive", "not run")
+"""Sections where the name needs no reason below it: the title says it already, or the row has no figures and the reason
+takes their place."""
 
 
 def main_table(board: Board, words: Definitions) -> Safe:
@@ -46,7 +47,9 @@ def main_table(board: Board, words: Definitions) -> Safe:
                 "tr",
                 el("td", rank_cell(row), class_="rank", data_sort=f"{number[row.method]}"),
                 el("th", method_cell(row, number[row.method]), scope="row", class_="method", data_sort=row.method),
-                [el("td", c.cell(row), data_sort=sort_key(c, row), class_=_group(c.group)) for c in shown],
+                el("td", el("small", row.reason), class_="why", colspan=len(shown))
+                if part == "not run"
+                else [el("td", c.cell(row), data_sort=sort_key(c, row), class_=_group(c.group)) for c in shown],
                 data_group=row.group or "", data_name=f"{row.method} {' '.join(row.flags)}".lower(),
             )
             for row in rows

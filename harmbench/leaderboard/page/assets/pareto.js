@@ -1,6 +1,6 @@
 // Goal against gate metric, both turned so that better is up and to the right, with 95 % intervals and the front.
 {
-  const { goal, gate, rows } = HB.data;
+  const { goal, gate, rows, crowded } = HB.data;
   const box = HB.id("pareto");
   const sign = (metric) => (metric.direction === "min" ? -1 : 1);
   const ranked = (row) => row.section === "ranked" || row.section === "below the gate";
@@ -18,9 +18,14 @@
     const taken = points.map((p) => [p.x - 8, p.y - 8, 16, 16]);
     const free = (b) => taken.every((t) => b[0] + b[2] < t[0] || t[0] + t[2] < b[0] || b[1] + b[3] < t[1] || t[1] + t[3] < b[1]);
     return points.map((p) => {
+      p.quiet = crowded && p.row.section === "below the gate" && !(p.row.front && p.row.front[0]);
       const text = p.row.method.length > 30 ? `${p.row.method.slice(0, 29)}…` : p.row.method;
       const long = text.length * 6.6;
       let found = null;
+      if (p.quiet) { // shown when pointed at, over whatever is there
+        const right = p.x + 12 + long <= width;
+        return { ...p, label: { text, box: [right ? p.x + 12 : p.x - 12 - long, p.y - 8, long, 15], right, step: 0 } };
+      }
       for (const step of [0, 16, -16, 32, -32, 48, -48, 64, -64, 80, -80]) {
         for (const right of p.x + 12 + long > width ? [false] : [true, false]) {
           const b = [right ? p.x + 12 : p.x - 12 - long, p.y + step - 8, long, 15];
@@ -79,6 +84,7 @@
     });
     if (path) parts.push(HB.svg("path", { class: "front", d: `${path}V${bottom}` }));
     const points = placed(shown.map((row) => ({ row, x: x(row.goal[0]), y: y(row.gate[0]) })), width);
+    points.sort((a, b) => a.quiet - b.quiet); // drawn last, the quiet ones' names lie over the others
     for (const p of points) parts.push(point(p, x, y));
     box.replaceChildren(HB.svg("svg", { viewBox: `0 0 ${width} ${height}` }, ...parts));
   };
@@ -102,7 +108,7 @@
         ? HB.svg("line", { class: "lead", x1: p.x, y1: p.y, x2: label.right ? label.box[0] : label.box[0] + label.box[2], y2: label.box[1] + 8 })
         : null,
       label
-        ? HB.svg("text", { class: "label", x: label.right ? label.box[0] : label.box[0] + label.box[2], y: label.box[1] + 12, "text-anchor": label.right ? "start" : "end" }, label.text)
+        ? HB.svg("text", { class: p.quiet ? "label quiet" : "label", x: label.right ? label.box[0] : label.box[0] + label.box[2], y: label.box[1] + 12, "text-anchor": label.right ? "start" : "end" }, label.text)
         : null,
     );
   };

@@ -7,7 +7,7 @@
   const sortBy = (index, ascending, asText) => {
     for (const body of bodies) {
       const rows = [...body.rows].filter((row) => !row.classList.contains("banner"));
-      const key = (row) => row.cells[index].dataset.sort;
+      const key = (row) => row.cells[index]?.dataset.sort ?? ""; // one without figures has one cell for all
       rows.sort((a, b) => {
         const [x, y] = [key(a), key(b)];
         if (x === "" || y === "") return (x === "") - (y === ""); // what is missing comes last either way
