@@ -18,20 +18,15 @@ Without neuroCombat (`pip install harmbench[reference]`) its figures are null.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import importlib.util
 import io
-import json
-import os
-import platform
-import time
 import tracemalloc
 from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
+from common import environment, parser, seconds, show
 from threadpoolctl import threadpool_limits
 
 from harmbench.components import Context
@@ -81,13 +76,6 @@ def theirs(table: FeatureTable) -> Callable[[], Floats]:
             return neuroCombat(features_first, frame, "batch", ["sex"], ["age"])["data"].T
 
     return call
-
-
-def seconds(call: Callable[[], Floats]) -> tuple[float, Floats]:
-    gc.collect()
-    start = time.process_time()
-    result = call()
-    return time.process_time() - start, result
 
 
 def compare(n: int, p: int) -> tuple[list[float], list[float], float]:
@@ -145,30 +133,11 @@ def measure(quick: bool) -> tuple[dict[str, float | None], dict[str, list[float]
     return figures, spread, lines
 
 
-def environment() -> dict[str, object]:
-    reference = version("neuroCombat") if importlib.util.find_spec("neuroCombat") else None
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "neuroCombat": reference,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": 1,
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the smaller size only")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
+    options = parser(__doc__, "the smaller size only").parse_args()
     with threadpool_limits(1):
         figures, spread, lines = measure(options.quick)
-    if options.json:
-        print(json.dumps({"figures": figures, "spread": spread, "environment": environment()}, indent=2))
-    else:
-        print("\n".join(lines))
+    show(options.json, figures, spread, environment(("numpy", "neuroCombat"), threads=1), lines)
 
 
 if __name__ == "__main__":

@@ -23,22 +23,19 @@ Engines that are not installed are left out; nyxus is timed when it can be impor
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
-import json
 import logging
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from common import environment, parser, show
 from scipy.ndimage import correlate, gaussian_filter
 
 from harmbench.data import Bools, Floats
@@ -323,37 +320,15 @@ def measure(quick: bool) -> tuple[dict[str, float | int | None], dict[str, list[
     return figures, spread, lines
 
 
-def environment() -> dict[str, object]:
-    found: dict[str, object] = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "instruction_set": engine.instruction_set(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-    }
-    for name in ("pyradiomics", "pyradiomics-cuda", "nyxus"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and images")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "fewer rounds and images")
+    options = arguments.parse_args()
     built, reason = engine.available()
     if not built:
-        parser.exit(1, f"the compiled engine is not available: {reason}\n")
+        arguments.exit(1, f"the compiled engine is not available: {reason}\n")
     figures, spread, lines = measure(options.quick)
-    if options.json:
-        print(json.dumps({"figures": figures, "spread": spread, "environment": environment()}, indent=2))
-    else:
-        print("\n".join(lines))
+    peers = ("numpy", "pyradiomics", "pyradiomics-cuda", "nyxus")
+    show(options.json, figures, spread, environment(peers, instruction_set=engine.instruction_set()), lines)
 
 
 if __name__ == "__main__":

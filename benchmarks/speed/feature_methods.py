@@ -16,17 +16,10 @@ NAME_fit, NAME_transform
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import time
-from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
+from common import environment, parser, seconds, show
 from scipy import stats
 from sklearn.preprocessing import PowerTransformer
 from threadpoolctl import threadpool_limits
@@ -60,12 +53,6 @@ def simulate(n: int, p: int) -> FeatureTable:
     return FeatureTable(values, tuple(f"f{j}" for j in range(p)), names, makers, names)
 
 
-def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.process_time()
-    result = call()
-    return time.process_time() - start, result
-
-
 def against_scikit_learn(features: int, rounds: int) -> tuple[float, float]:
     """Ratio of times, and how much more likely scikit-learn's exponents are."""
     table = simulate(2000, features)
@@ -83,11 +70,8 @@ def against_scikit_learn(features: int, rounds: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    features, rounds, rows = (100, 2, 500) if given.quick else (400, 3, 2000)
+    options = parser(__doc__, "fewer features, rounds and rows").parse_args()
+    features, rounds, rows = (100, 2, 500) if options.quick else (400, 3, 2000)
     figures: dict[str, float] = {}
     registry = build_registry()
     with threadpool_limits(1):
@@ -97,17 +81,15 @@ def main() -> None:
             method = parse_method(name, registry).features[0].build()
             figures[f"{name}_fit"], _ = seconds(partial(method.fit, table, Context()))
             figures[f"{name}_transform"], _ = seconds(partial(method.transform, table))
-    if given.json:
-        packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
-        environment = {"python": platform.python_version(), "load": os.getloadavg()[0], "rows": rows, **packages}
-        print(json.dumps({"figures": figures, "spread": {}, "environment": environment}))
-        return
-    print(f"Yeo-Johnson at 2000 x {features}: scikit-learn takes {figures['yeo_johnson_ratio']:.1f} times as long;")
-    print(f"its exponents are at most {figures['yeo_johnson_gap']:.1e} more likely (log likelihood).\n")
-    print(f"| {rows} x 3720 | fit, s | transform, s |")
-    print("|---|---|---|")
-    for name in METHODS:
-        print(f"| `{name}` | {figures[f'{name}_fit']:.2f} | {figures[f'{name}_transform']:.2f} |")
+    lines = [
+        f"Yeo-Johnson at 2000 x {features}: scikit-learn takes {figures['yeo_johnson_ratio']:.1f} times as long;",
+        f"its exponents are at most {figures['yeo_johnson_gap']:.1e} more likely (log likelihood).",
+        "",
+        f"| {rows} x 3720 | fit, s | transform, s |",
+        "|---|---|---|",
+        *(f"| `{name}` | {figures[f'{name}_fit']:.2f} | {figures[f'{name}_transform']:.2f} |" for name in METHODS),
+    ]
+    show(options.json, figures, {}, environment(("numpy", "scipy", "scikit-learn"), rows=rows), lines)
 
 
 if __name__ == "__main__":

@@ -31,22 +31,21 @@ sides alternate; a time is the median of a side's rounds, the spread that of the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
-import importlib
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from common import environment, parser, show
+from import_timm import import_timm
 from torch import Tensor, nn
 
 from harmbench_builtin.pretrain import hardware, masking
@@ -154,31 +153,6 @@ def our_encoder(case: Case) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     return network, lambda images: call(images, visible)
 
 
-def import_timm() -> Any:
-    """timm, or None; beside a CPU build of torch also where torchvision's compiled operators cannot be loaded."""
-    try:
-        return importlib.import_module("timm")
-    except ImportError:
-        return None
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            return None
-    import sys
-
-    for name in [m for m in sys.modules if m.split(".")[0] in ("torchvision", "timm")]:
-        del sys.modules[name]
-    # timm needs torchvision at import, but not what its operators do: declaring the two that are missing is enough.
-    import_timm.library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[attr-defined]
-    for operator in ("nms", "qnms"):
-        import_timm.library.define(  # type: ignore[attr-defined]
-            f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        )
-    try:
-        return importlib.import_module("timm")
-    except (ImportError, RuntimeError):
-        return None
-
-
 def measure_case(
     case: Case, timm: Any, rounds: int
 ) -> tuple[dict[str, float | None], dict[str, list[float]], list[str]]:
@@ -248,7 +222,9 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[float]], list[str]]:
     """Figures, their spread, and lines for people."""
-    timm = import_timm()
+    timm = None
+    with contextlib.suppress(ImportError):
+        timm = import_timm()
     figures: dict[str, Any] = {}
     spread: dict[str, list[float]] = {}
     lines: list[str] = []
@@ -264,45 +240,28 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list
     return figures, spread, lines
 
 
-def environment(options: argparse.Namespace) -> dict[str, object]:
-    try:
-        timm = version("timm")
-    except PackageNotFoundError:
-        timm = None
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "timm": timm,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": cases(options)[0].threads or torch.get_num_threads(),
-        "batch": [case.batch for case in cases(options)],
-        "processes": World().size,
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the first size and fewer rounds")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "tf32", "bf16"])
-    parser.add_argument("--size", default="", help="atto to huge; default: see above")
-    parser.add_argument("--image-size", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=0)
-    parser.add_argument(
+    arguments = parser(__doc__, "the first size and fewer rounds")
+    arguments.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    arguments.add_argument("--precision", default="auto", choices=["auto", "fp32", "tf32", "bf16"])
+    arguments.add_argument("--size", default="", help="atto to huge; default: see above")
+    arguments.add_argument("--image-size", type=int, default=0)
+    arguments.add_argument("--batch", type=int, default=0)
+    arguments.add_argument(
         "--steps", type=int, default=0, help="of a round; one less is timed, after as many that are not"
     )
-    parser.add_argument("--threads", type=int, default=0, help="default: 1 on a CPU, torch's choice on a GPU")
-    options = parser.parse_args()
+    arguments.add_argument("--threads", type=int, default=0, help="default: 1 on a CPU, torch's choice on a GPU")
+    options = arguments.parse_args()
     if options.steps == 1:
-        parser.error("--steps must be at least 2")
+        arguments.error("--steps must be at least 2")
     figures, spread, lines = measure(options)
-    if options.json:
-        print(json.dumps({"figures": figures, "spread": spread, "environment": environment(options)}, indent=2))
-    else:
-        print("\n".join(lines))
+    about = environment(
+        ("torch", "timm"),
+        threads=cases(options)[0].threads or torch.get_num_threads(),
+        batch=[case.batch for case in cases(options)],
+        processes=World().size,
+    )
+    show(options.json, figures, spread, about, lines)
 
 
 if __name__ == "__main__":

@@ -27,18 +27,11 @@ recall, precision, recall_borutapy, precision_borutapy
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import time
 import warnings
-from collections.abc import Callable
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from boruta import BorutaPy
+from common import environment, parser, seconds, show
 from sklearn.ensemble import RandomForestClassifier
 from threadpoolctl import threadpool_limits
 
@@ -71,12 +64,6 @@ def theirs(values: np.ndarray, positive: np.ndarray, max_iter: int, seed: int) -
 
 def ours(values: np.ndarray, positive: np.ndarray, max_iter: int, seed: int) -> np.ndarray:
     return boruta(values, positive, max_iter, TREES, DEPTH, seed).confirmed
-
-
-def seconds(call: Callable[..., np.ndarray], *arguments: Any) -> tuple[float, np.ndarray]:
-    start = time.process_time()
-    result = call(*arguments)
-    return time.process_time() - start, result
 
 
 def per_iteration(p: int, iterations: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
@@ -184,29 +171,12 @@ def measure(quick: bool) -> tuple[dict[str, float], dict[str, list[float]], list
     return figures, spread, lines
 
 
-def environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "scikit-learn", "Boruta")},
-        "compiled forest": forest.COMPILED is not None,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": 1,
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer data sets and rounds")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer data sets and rounds").parse_args()
     with threadpool_limits(1):
         figures, spread, lines = measure(options.quick)
-    if options.json:
-        print(json.dumps({"figures": figures, "spread": spread, "environment": environment()}, indent=2))
-    else:
-        print("\n".join(line for line in lines if line))
+    about = environment(("numpy", "scikit-learn", "Boruta"), threads=1, compiled_forest=forest.COMPILED is not None)
+    show(options.json, figures, spread, about, [line for line in lines if line])
 
 
 if __name__ == "__main__":

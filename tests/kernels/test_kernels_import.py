@@ -20,7 +20,7 @@ from harmbench_builtin.kernels.fold import kept_share, to_grey
 from harmbench_builtin.kernels.importing import import_kernels
 from harmbench_builtin.kernels.layers import CLIP, IMAGENET, find
 from harmbench_builtin.kernels.weights import open_weights
-from import_timm import timm_or_skip
+from timm_or_skip import timm_or_skip
 
 TORCH = torch.Generator().manual_seed(0)
 

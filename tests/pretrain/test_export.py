@@ -21,7 +21,7 @@ from harmbench_builtin.pretrain.export import ENCODER, ENCODER_CONFIG, export_en
 from harmbench_builtin.pretrain.model import ARCHITECTURES, Encoder
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.train import pretrain
-from import_timm import timm_or_skip
+from timm_or_skip import timm_or_skip
 
 
 def encoder(size: str = "atto") -> Encoder:

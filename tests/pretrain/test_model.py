@@ -19,7 +19,7 @@ from harmbench_builtin.pretrain.model import (
     MaskedAutoencoder,
 )
 from harmbench_builtin.pretrain.response_norm import ResponseNorm
-from import_timm import timm_or_skip
+from timm_or_skip import timm_or_skip
 
 SMALL = Architecture((1, 2, 1, 1), (4, 6, 8, 10), conv_mlp=True)
 Site = tuple[int, int]
