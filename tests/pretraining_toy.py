@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from harmbench_builtin.pretrain import checkpoint, model
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.settings import Settings
 
 TOY = model.Architecture((1, 1, 1, 1), (4, 8, 8, 16), conv_mlp=True)

@@ -49,8 +49,8 @@ from import_timm import import_timm
 from torch import Tensor, nn
 
 from harmbench_builtin.pretrain import hardware, masking
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.distributed import World
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import CELL, Encoder, architecture
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.train import LOG, pretrain

@@ -11,8 +11,8 @@ from harmbench.cli.common import Json, Plugins, Quiet, note, progress, show_json
 
 if TYPE_CHECKING:
     from harmbench.progress import ProgressFunction
-    from harmbench_builtin.pretrain.data import PretrainingImages
     from harmbench_builtin.pretrain.distributed import World
+    from harmbench_builtin.pretrain.images import PretrainingImages
     from harmbench_builtin.pretrain.settings import Settings
     from harmbench_builtin.pretrain.sources import Source
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from harmbench.errors import UsageError
 from harmbench_builtin.pretrain import consistency, views
 from harmbench_builtin.pretrain.batches import Batches
-from harmbench_builtin.pretrain.data import PretrainingImages, from_phantom
+from harmbench_builtin.pretrain.data import from_phantom
 from harmbench_builtin.pretrain.distributed import World
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import MaskedAutoencoder, architecture
 from harmbench_builtin.pretrain.monitor import stem_facts
 from harmbench_builtin.pretrain.optimizer import make_optimizer, set_rate

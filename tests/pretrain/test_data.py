@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from harmbench.data import Image, ImageSet, Sample
 from harmbench.errors import DataError
 from harmbench_builtin.pretrain import data
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.sector import find_sector
 
 

@@ -16,8 +16,8 @@ from harmbench.seen import Seen, as_ids, content_id, patient_id
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import IMAGES, load_kernels
 from harmbench_builtin.kernels.importing import import_kernels
 from harmbench_builtin.pretrain import model
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.export import ENCODER, ENCODER_CONFIG, export_encoder, export_kernels, export_pictures
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import ARCHITECTURES, Encoder
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.train import pretrain

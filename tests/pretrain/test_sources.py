@@ -22,7 +22,7 @@ from harmbench.seen import content_id, patient_id
 from harmbench_builtin.datasets.image_folder import ImageFolder
 from harmbench_builtin.harmonizers.ssl_kernel.kernels import load_kernels
 from harmbench_builtin.pretrain import model
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.settings import Settings
 from harmbench_builtin.pretrain.sources import Source, read, split_settings
 from harmbench_builtin.pretrain.train import KERNELS

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.export import card, export_encoder, export_kernels, export_pictures, write_whole
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import MaskedAutoencoder
 from harmbench_builtin.pretrain.monitor import stem_facts
 from harmbench_builtin.pretrain.settings import Settings

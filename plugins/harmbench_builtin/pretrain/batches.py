@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from harmbench_builtin.pretrain import masking, sampling, scanners, views
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.distributed import World
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import CELL
 from harmbench_builtin.pretrain.residence import open_store
 from harmbench_builtin.pretrain.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.export import write_whole
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.stack import FACTS, StackFull, mapped
 
 _STACKS = ("pixels", "sector", "pixels_b", "sector_b")

@@ -9,7 +9,8 @@ import numpy as np
 from harmbench.data import ImageSet
 from harmbench.errors import DataError
 from harmbench.progress import ProgressFunction, no_progress
-from harmbench_builtin.pretrain.data import SIZE, PretrainingImages, from_image_set
+from harmbench_builtin.pretrain.data import SIZE, from_image_set
+from harmbench_builtin.pretrain.images import PretrainingImages
 
 OVERLAP = 0.9
 """Least share of what either image of a pair shows that the other one has to show, too."""

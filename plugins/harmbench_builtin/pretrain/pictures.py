@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from harmbench_builtin.pretrain import frequency, masking, objective, sampling
-from harmbench_builtin.pretrain.data import Bytes, PretrainingImages
 from harmbench_builtin.pretrain.export import write_whole
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import CELL, MaskedAutoencoder
 from harmbench_builtin.pretrain.settings import Settings
+from harmbench_builtin.pretrain.stack import Bytes
 
 FOLDER = "reconstructions"
 EXAMPLES = 8

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harmbench.errors import UsageError
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 
 _SHARE = 0.5
 """Of a GPU's free memory that the images may take; the rest is for the network."""

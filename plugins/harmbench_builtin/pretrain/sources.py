@@ -11,7 +11,7 @@ from harmbench.data import ImageSet
 from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.progress import ProgressFunction
 from harmbench_builtin.pretrain import data
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.settings import Settings
 
 PHANTOM_IMAGES = 512

@@ -12,7 +12,7 @@ from harmbench.errors import UsageError
 from harmbench.seeding import seed as derive_seed
 from harmbench_builtin.pretrain import checkpoint
 from harmbench_builtin.pretrain.average import Average
-from harmbench_builtin.pretrain.data import PretrainingImages
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.model import MaskedAutoencoder, architecture
 from harmbench_builtin.pretrain.optimizer import make_optimizer
 from harmbench_builtin.pretrain.settings import Settings

@@ -25,8 +25,8 @@ from harmbench.progress import ProgressFunction, no_progress
 from harmbench_builtin.pretrain import hardware
 from harmbench_builtin.pretrain.artifacts import CARD, EMA_KERNELS, KERNELS, Trained, write_artifacts
 from harmbench_builtin.pretrain.batches import Batch, Batches
-from harmbench_builtin.pretrain.data import PretrainingImages
 from harmbench_builtin.pretrain.distributed import World, connected
+from harmbench_builtin.pretrain.images import PretrainingImages
 from harmbench_builtin.pretrain.logs import Log, require_tensorboard
 from harmbench_builtin.pretrain.monitor import Window, stem_facts, work_of
 from harmbench_builtin.pretrain.optimizer import learning_rate, set_rate
