@@ -14,8 +14,9 @@ from builders import table
 from harmbench.stats.bootstrap import patient_resamples
 from harmbench.stats.permutation import permute_manufacturer
 from harmbench_builtin.evaluators import divergence_blocks
+from harmbench_builtin.evaluators.contrasts import contrasts
 from harmbench_builtin.evaluators.divergence_blocks import COMPILED, Replicates, Stratum, blocks, per_stratum
-from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence, contrasts
+from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence
 
 needs_compiler = pytest.mark.skipif(COMPILED is None, reason="installed without a C compiler")
 

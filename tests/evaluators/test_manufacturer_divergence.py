@@ -14,8 +14,9 @@ from definition import by_definition
 from builders import table
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
+from harmbench_builtin.evaluators.contrasts import among_present, contrasts
 from harmbench_builtin.evaluators.divergence import divergences, jsd
-from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence, among_present, contrasts
+from harmbench_builtin.evaluators.manufacturer_divergence import ManufacturerDivergence
 
 
 def overall(engine: ManufacturerDivergence, form: str) -> tuple[float, float]:

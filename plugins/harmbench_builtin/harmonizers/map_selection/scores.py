@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 from harmbench.data import FeatureTable, Floats, Sample
 from harmbench.splits import patient_folds
 from harmbench.stats.auc import auc
+from harmbench_builtin.evaluators.contrasts import among_present, contrasts
 from harmbench_builtin.evaluators.divergence import TOLERANCE, bias
-from harmbench_builtin.evaluators.manufacturer_divergence import among_present, contrasts
 
 Array = npt.NDArray[Any]
 
