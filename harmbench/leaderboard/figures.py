@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harmbench.leaderboard.model import Board, Figure, Row
 from harmbench.leaderboard.page.charts import CROWD
 from harmbench.leaderboard.page.evidence import Evidence
-from harmbench.leaderboard.render import number
+from harmbench.leaderboard.render import breakable, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -253,9 +252,9 @@ def sweep(board: Board) -> Canvas | None:
 
 
 def _wrapped(name: str, width: int = 44) -> str:
-    """A long name in lines, broken after `+`, `[` or `,`."""
+    """A long name in lines."""
     lines = [""]
-    for part in re.split(r"(?<=[+,\[])", name):
+    for part in breakable(name):
         if lines[-1] and len(lines[-1]) + len(part) > width:
             lines.append("")
         lines[-1] += part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harmbench.leaderboard.model import Board, Figure, Row
-from harmbench.leaderboard.render import number, rank, sections
+from harmbench.leaderboard.render import breakable, number, rank, sections
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -12,42 +12,66 @@ _SPECIAL = {
 }  # fmt: skip
 
 
+PAGE = 54
+"""Lines of a table that fit a page, with its caption."""
+NAME = 18
+"""Characters of a method's name that surely fit a line of its column."""
+
+
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is."""
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
 def latex(board: Board) -> str:
-    """A `table` environment: rank, method, gate, goal and signal with intervals, and the worst manufacturer.
+    """`table*` environments: rank, method, gate, goal and signal with intervals, and the worst manufacturer.
 
-    Needs `\\usepackage{booktabs}`. Groups are those of the other renderings; controls come last.
+    Needs `\\usepackage{booktabs}`; fits between margins of 25 mm on A4, and over both columns of a journal. Groups are
+    those of the other renderings, controls come last. What does not fit a page goes on in another table.
     """
+    apart = [part for part in sections(board) if part[0] != "Methods"]
+    parts = [("Methods", board.of("ranked")), ("Below the gate", board.of("below the gate")), *apart]
+    pages: list[list[str]] = [[]]
+    used = 0
+    for title, rows in parts:
+        for i, row in enumerate(rows):
+            needed = -(-len(row.method) // NAME) + (i == 0)
+            if pages[-1] and used + needed > PAGE:
+                pages.append([])
+                used = 0
+            used += needed
+            if i == 0 or not pages[-1]:
+                words = escape(title) + (", continued" if i else "")
+                pages[-1] += [rf"\midrule \multicolumn{{6}}{{l}}{{\emph{{{words}}}}} \\"]
+            pages[-1].append(" & ".join(_line(row, board)) + r" \\")
+    label = "".join(c for c in board.benchmark if c.isalnum() or c == "-")
+    lines = ["% Needs \\usepackage{booktabs}. Made by harmbench; do not edit by hand."]
+    for number_, page in enumerate(pages, 1):
+        caption = _caption(board) if number_ == 1 else rf"Table~\ref{{tab:{label}}}, continued."
+        lines += [
+            r"\begin{table*}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{2.5pt}",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{label}{'' if number_ == 1 else f'-{number_}'}}}",
+            r"\begin{tabular}{lp{30mm}llll}",
+            r"\toprule",
+            _heads(board),
+            *page,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table*}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _heads(board: Board) -> str:
     gate, goal = (board.definitions[board.ranking[k]] for k in ("gate", "goal"))
     arrow = {"min": r"$\downarrow$", "max": r"$\uparrow$"}
     heads = [
         "Rank", "Method", rf"$\Delta$ {escape(gate.label)}", f"{escape(goal.label)} {arrow[goal.direction]}",
         f"{escape(gate.label)} {arrow[gate.direction]}", f"Worst {escape(gate.label)}",
     ]  # fmt: skip
-    lines = [
-        "% Needs \\usepackage{booktabs}. Made by harmbench; do not edit by hand.",
-        r"\begin{table}",
-        r"\centering",
-        r"\small",
-        rf"\caption{{{_caption(board)}}}",
-        rf"\label{{tab:{''.join(c for c in board.benchmark if c.isalnum() or c == '-')}}}",
-        r"\begin{tabular}{llllll}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-    ]
-    apart = [part for part in sections(board) if part[0] != "Methods"]
-    parts = [("Methods", board.of("ranked")), ("Below the gate", board.of("below the gate")), *apart]
-    for title, rows in parts:
-        if not rows:
-            continue
-        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\emph{{{escape(title)}}}}} \\"]
-        lines += [" & ".join(_line(row, board)) + r" \\" for row in rows]
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
+    return " & ".join(heads) + r" \\"
 
 
 def _line(row: Row, board: Board) -> list[str]:
@@ -58,7 +82,7 @@ def _line(row: Row, board: Board) -> list[str]:
     shown = f"{_number(value.value)} ({escape(worst)})" if value and value.value is not None else "--"
     return [
         escape(rank(row)),
-        escape(row.method),
+        r"\raggedright " + r"\allowbreak{}".join(map(escape, breakable(row.method))),
         difference,
         *(_figure(row.overall.get(m)) for m in (goal, gate)),
         shown,
@@ -73,7 +97,7 @@ def _interval(value: float | None, low: float | None, high: float | None) -> str
     if low is None or high is None:
         return _number(value)
     # Braces: a bracket at the start of a cell would be read as the argument of the line break before it.
-    return f"{_number(value)} {{[{_number(low)}, {_number(high)}]}}"
+    return rf"{_number(value)} {{\scriptsize [{_number(low)}, {_number(high)}]}}"
 
 
 def _figure(figure: Figure | None) -> str:

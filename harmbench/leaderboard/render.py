@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     text = f"{value:.{digits}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
+
+
+def breakable(method: str) -> list[str]:
+    """A method's name in parts between which a line may end: after `+`, `,` and `[`, rather than inside a word."""
+    return re.split(r"(?<=[+,\[])", method)
 
 
 def with_interval(figure: Figure | None, digits: int = 3) -> str:

@@ -144,19 +144,39 @@ def test_latex_has_six_cells_in_every_line(board):
     odd = board.model_copy(deep=True)
     odd.rows[0].method = "a_b & c % d"
     text = latex(odd)
-    body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
-    lines = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+    lines = [line for line in body.splitlines()[2:] if line.endswith(r"\\") and "multicolumn" not in line]
     assert len(lines) == len(board.rows)
     assert all(len(re.findall(r"(?<!\\)&", line)) == 5 for line in lines)
     assert r"a\_b \& c \% d" in text and "−" not in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
 
 
+def test_latex_of_many_methods_goes_on_in_further_tables(board):
+    many = crowded(board, 125)
+    text = latex(many)
+    tables = text.split(r"\begin{table*}")[1:]
+    assert len(tables) == 3 and len(set(re.findall(r"\\label\{(.*?)\}", text))) == 3
+    assert [re.findall(r"emph\{(.*?)\}", t) for t in tables] == [
+        ["Methods", "Below the gate"], ["Below the gate, continued"], ["Below the gate, continued"],
+    ]  # fmt: skip
+    names = re.findall(r"method-number-(\d+)", text)
+    assert len(names) == len(set(names)) == 125
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(board, tmp_path):
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + latex(board) + r"\end{document}"
-    (tmp_path / "t.tex").write_text(document)
-    subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True)
+@pytest.mark.parametrize("count", [0, 48])
+def test_latex_compiles_and_fits_the_page(board, tmp_path, count):
+    made = crowded(board, count) if count else board
+    for row in made.rows if count else []:
+        row.method = f"ssl-kernel[kernels=fcmae-atto-phantom-tied]+select-maps+{row.method}"
+    page = r"\documentclass[a4paper]{article}\usepackage{booktabs}\usepackage[margin=25mm]{geometry}\begin{document}"
+    (tmp_path / "t.tex").write_text(page + latex(made) + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    told = (tmp_path / "t.log").read_text()
+    assert "Float too large" not in told
+    assert all(float(points) < 3 for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", told))
 
 
 def test_the_finding_names_whom_the_data_cannot_tell_apart(board):

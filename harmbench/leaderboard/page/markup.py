@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
+
+from harmbench.leaderboard.render import breakable
 
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
 
@@ -52,9 +53,8 @@ def el(tag: str, *children: Child, **attributes: str | int | bool | None) -> Saf
 
 
 def name_of(method: str) -> Safe:
-    """A method's name that may break after a `+`, `,` or `[`, rather than inside a word."""
-    parts = [text(part) for part in re.split(r"(?<=[+,\[])", method)]
-    return Safe(el("wbr").join(parts))
+    """A method's name that may break where `breakable` lets it."""
+    return Safe(el("wbr").join(text(part) for part in breakable(method)))
 
 
 def embedded(value: Any) -> Safe:
