@@ -28,6 +28,7 @@ from radiomics.base import RadiomicsFeaturesBase
 from harmbench.components import Context
 from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX, Features, FilteredImage, Floats
 from harmbench.errors import DataError, PluginError, UsageError
+from harmbench_builtin.extractors.fast2d.settings import Settings
 
 MAX_LEVELS = 4096
 """GLCM tables hold levels x levels x 4 float64: 0.5 GB here; far more levels mean a bin width in the wrong unit."""
@@ -106,15 +107,12 @@ class PyRadiomics:
         distance: int = 1,
         symmetrical_glcm: bool = True,
     ) -> None:
-        _require_int("bin_count", bin_count, 2, MAX_LEVELS)
-        _require_int("distance", distance, 1, 255)
-        for name, flag in (("shape", shape), ("symmetrical_glcm", symmetrical_glcm)):
-            if not isinstance(flag, bool):
-                raise UsageError(f"{name}={flag!r} must be true or false.")
-        number = isinstance(bin_width, int | float) and not isinstance(bin_width, bool)
-        if not number or not math.isfinite(bin_width) or bin_width < 0:
-            raise UsageError(f"bin_width={bin_width!r} must be a number of grey levels, or 0 to use bin_count.")
-        self.bin_count, self.bin_width = bin_count, float(bin_width)
+        if not isinstance(shape, bool):
+            raise UsageError(f"shape={shape!r} must be true or false.")
+        checked = Settings(bin_count, bin_width, distance, symmetrical_glcm)
+        if bin_count > MAX_LEVELS:
+            raise UsageError(f"bin_count={bin_count} must be a whole number from 2 to {MAX_LEVELS}.")
+        self.bin_count, self.bin_width = bin_count, checked.bin_width
         self.shape, self.distance, self.symmetrical_glcm = shape, distance, symmetrical_glcm
 
     @property
@@ -252,11 +250,6 @@ def _finite(values: Sequence[Any], names: Sequence[str], image: FilteredImage, w
             "out or draw a larger region.",
         )
     return row
-
-
-def _require_int(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise UsageError(f"{name}={value!r} must be a whole number from {low} to {high}.")
 
 
 @contextmanager
