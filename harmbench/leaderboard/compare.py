@@ -11,28 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harmbench.data import Floats
 from harmbench.errors import UsageError
-from harmbench.leaderboard.sides import Columns, Side
+from harmbench.leaderboard.auc_tests import Test, by_delong, over_folds
+from harmbench.leaderboard.sides import Side
 from harmbench.results import MetricValue
 from harmbench.stats.bootstrap import interval
-from harmbench.stats.delong import delong, delong_within
-from harmbench.stats.delong import difference as delong_difference
 
-LOMO = "leave-one-manufacturer-out"
 SCOPES = ("overall", "manufacturer", "class")
 """Levels at which two methods are compared."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Delong(_Model):
-    """DeLong's test of the difference of two AUCs, as a cross-check of the bootstrap."""
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 class Difference(_Model):
@@ -50,7 +39,10 @@ class Difference(_Model):
     low: float | None = Field(None, description="95 % interval of the difference; null: no replicates")
     high: float | None = None
     better: Literal["", "A", "B"] = Field("", description="whose figure is better, where the interval excludes 0")
-    delong: Delong | None = None
+    delong: Test | None = Field(None, description="DeLong's test, as a cross-check of the bootstrap; of one repeat")
+    over_folds: Test | None = Field(
+        None, description="Nadeau and Bengio's corrected t-test over the folds of repeated cross-validation"
+    )
     note: str = ""
 
 
@@ -72,6 +64,7 @@ class Comparison(_Model):
     b: str
     paired: bool
     unpaired_because: list[str]
+    as_recorded: list[str] = Field(description="sides whose figures were not worked out anew from stored data")
     refused: list[str] = Field(description="metrics that cannot be compared, and why")
     differences: list[Difference]
     settings: list[Change]
@@ -83,7 +76,8 @@ def compare(a: Side, b: Side) -> Comparison:
     """Compare two sides.
 
     Intervals are percentiles of the replicates of A minus those of B, resample by resample where the resamples are the
-    same. Otherwise the replicates are set against each other in opposite order, as independent draws: such an interval
+    same; a value at which nothing more is gained (`Definition.least`: a JSD below 0) counts as that one, as in ranks.
+    Otherwise the replicates are set against each other in opposite order, as independent draws: such an interval
     is wider than a paired one.
 
     Raises
@@ -112,6 +106,7 @@ def compare(a: Side, b: Side) -> Comparison:
         b=b.label,
         paired=not reasons,
         unpaired_because=reasons,
+        as_recorded=[side.label for side in (a, b) if not side.rebuilt],
         refused=list(refused.values()),
         differences=sorted(found, key=lambda d: order[d.scope]),
         settings=changes(a.settings, b.settings),
@@ -138,10 +133,10 @@ def _stages(side: Side) -> dict[str, Any]:
 def _difference(a: Side, b: Side, key: tuple[str, str, str], *, paired: bool) -> Difference:
     definition = a.definitions[key[0]]
     one, other = (side.values.get(key, MetricValue(key[0], math.nan, note="not given")) for side in (a, b))
-    point = one.value - other.value
+    point = float(np.maximum(one.value, definition.least) - np.maximum(other.value, definition.least))
     low = high = None
     better: Literal["", "A", "B"] = ""
-    drawn = _replicates(one, other, paired)
+    drawn = _replicates(one, other, paired, definition.least)
     if drawn is not None and math.isfinite(point):
         bounds = [float(bound) for bound in interval(drawn)]
         if all(map(math.isfinite, bounds)):
@@ -164,7 +159,8 @@ def _difference(a: Side, b: Side, key: tuple[str, str, str], *, paired: bool) ->
         low=low,
         high=high,
         better=better,
-        delong=_delong(key, a.predictions, b.predictions) if paired else None,
+        delong=by_delong(key[0], key[2], a.predictions, b.predictions) if paired else None,
+        over_folds=over_folds(key[0], key[2], a.predictions, b.predictions) if paired else None,
         note="; ".join(notes),
     )
 
@@ -173,37 +169,14 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _replicates(one: MetricValue, other: MetricValue, paired: bool) -> Floats | None:
+def _replicates(one: MetricValue, other: MetricValue, paired: bool, least: float) -> Floats | None:
     if one.replicates is None or other.replicates is None:
         return None
-    if paired and len(one.replicates) == len(other.replicates):
-        return np.asarray(one.replicates - other.replicates)
-    count = min(len(one.replicates), len(other.replicates))
-    return np.asarray(one.replicates[:count] - other.replicates[:count][::-1])
-
-
-def _delong(key: tuple[str, str, str], a: Columns | None, b: Columns | None) -> Delong | None:
-    metric, _, place = key
-    if a is None or b is None or metric not in ("auc_within", "auc_pooled", "auc_lomo"):
-        return None
-    if metric == "auc_pooled" and place:
-        return None
-    kept = [(side["protocol"] == LOMO) == (metric == "auc_lomo") for side in (a, b)]
-    if place:
-        kept = [rows & (side["manufacturer"] == place) for rows, side in zip(kept, (a, b), strict=True)]
-    one, other = ({k: v[rows] for k, v in side.items()} for side, rows in zip((a, b), kept, strict=True))
-    facts = ("manufacturer", "label")
-    if not len(one["score"]) or any(not np.array_equal(one[f], other[f]) for f in facts):
-        return None  # a method that left a manufacturer out has other rows
-    scores = np.column_stack([one["score"], other["score"]])
-    if metric == "auc_pooled":
-        aucs = delong(one["label"], scores, one["patient"])
-    else:
-        aucs = delong_within(one["label"], scores, one["manufacturer"], one["patient"])
-    d = delong_difference(aucs)
-    if not all(map(math.isfinite, (d.value, d.low, d.high, d.p_value))):
-        return None
-    return Delong(difference=d.value, low=d.low, high=d.high, p_value=d.p_value)
+    first, second = np.maximum(one.replicates, least), np.maximum(other.replicates, least)
+    if paired and len(first) == len(second):
+        return np.asarray(first - second)
+    count = min(len(first), len(second))
+    return np.asarray(first[:count] - second[:count][::-1])
 
 
 def changes(a: Any, b: Any, leave: Sequence[str] = (), path: str = "") -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,6 +88,16 @@ class Definition(_Model):
     unit: str = ""
     bounds: tuple[float | None, float | None] = Field((None, None), description="null: none")
     recorded: str = Field("", description="why its figures are as they were recorded; empty: they were rebuilt")
+
+    @property
+    def least(self) -> float:
+        """The value below which nothing is gained; minus infinity where there is none.
+
+        A divergence corrected for chance may read below 0, but no scanners are more alike than equal ones: quantiles
+        matched fold by fold do so because the held-out rows of a fold complement its training rows. Such a value shows
+        that the correction does not fit, not a better method, so in ranks, front, sweep and comparisons it counts as 0.
+        """
+        return 0.0 if self.goal == "harmonization" and self.direction == "min" else -math.inf
 
 
 class Sweep(_Model):

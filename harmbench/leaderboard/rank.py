@@ -58,21 +58,9 @@ def contender(row: Row, board: Board) -> Contender | None:
     if signal is None or target is None:
         return None
     draws = _draws(row, goal)
-    least = _least(board)
-    return Contender(
-        row.method, signal, max(target, least), _draws(row, gate), None if draws is None else np.maximum(draws, least)
-    )
-
-
-def _least(board: Board) -> float:
-    """The goal's value below which nothing is gained.
-
-    A divergence corrected for chance may read below 0, but no scanners are more alike than equal ones: quantiles
-    matched fold by fold do so because the held-out rows of a fold complement its training rows. Such a value shows
-    that the correction does not fit, not a better method, so in ranks, front and sweep it counts as 0.
-    """
-    definition = board.definitions[board.ranking["goal"]]
-    return 0.0 if definition.goal == "harmonization" and definition.direction == "min" else -math.inf
+    least = board.definitions[goal].least
+    goals = None if draws is None else np.maximum(draws, least)
+    return Contender(row.method, signal, max(target, least), _draws(row, gate), goals, measured=target)
 
 
 def _draws(row: Row, metric: str) -> Floats | None:
@@ -149,6 +137,8 @@ def _fronts(board: Board) -> None:
     up, along = _turned(board, goal), _turned(board, gate)
     first, second = up * np.array([c.goal for c in found]), along * np.array([c.signal for c in found])
     first_draws, second_draws = up * np.array([g for g, _ in draws]), along * np.array([s for _, s in draws])
+    if not np.isfinite(first_draws + second_draws).all(axis=0).any():
+        return  # no resample in which every method has both values
     front = pareto_front(first, second, first_draws, second_draws, names.index(REFERENCE))
     for i, row in enumerate(row for row in rows if row.method in names):
         row.pareto = Pareto(
@@ -188,10 +178,11 @@ def _ordered(board: Board) -> list[Row]:
     def place(row: Row) -> tuple[Any, ...]:
         value = row.overall.get(goal, Figure(value=None)).value
         shown = math.inf if value is None else value if board.definitions[goal].direction == "min" else -value
-        better = max(shown, _least(board))
+        better = max(shown, board.definitions[goal].least)
         if row.section == "below the gate" and row.difference is not None:
             better = -(row.difference[1] or 0.0)
-        return (order[row.section], better, shown, found[row.method])
+        # Equals stand by name, as in `gate_then_goal`: the order of the runs decides nothing.
+        return (order[row.section], better, shown, row.method if row.section == "ranked" else "", found[row.method])
 
     return sorted(board.rows, key=place)
 

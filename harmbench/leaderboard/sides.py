@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harmbench.data import FEATURE_CLASSES, SHAPE_PREFIX
 from harmbench.errors import UsageError, suggestion
+from harmbench.leaderboard.auc_tests import Columns
 from harmbench.leaderboard.collect import Gathered, belonging
 from harmbench.leaderboard.draws import decode
 from harmbench.leaderboard.model import Board, Definition
@@ -17,7 +19,6 @@ from harmbench.leaderboard.rows import Key, average
 from harmbench.results import MetricValue
 from harmbench.run.parquet import read_parquet
 
-Columns = Mapping[str, np.ndarray]
 CLASSES = (*FEATURE_CLASSES, SHAPE_PREFIX.rstrip("_"))
 
 
@@ -41,8 +42,10 @@ class Side:
         Of the method.
     environment : mapping
         The last entry of the run's `environment.json`, with code digests.
-    predictions : mapping of column to array, optional
-        Of the only repeat, in the order of protocol and sample.
+    predictions : tuple of mappings of column to array
+        One for each repeat, in the order of protocol and sample; none where the source holds none.
+    rebuilt : bool
+        Whether the figures were worked out anew from stored predictions and features.
     """
 
     label: str
@@ -53,7 +56,8 @@ class Side:
     settings: Mapping[str, Any]
     stages: list[dict[str, Any]]
     environment: Mapping[str, Any]
-    predictions: Columns | None = field(default=None, repr=False)
+    predictions: tuple[Columns, ...] = field(default=(), repr=False)
+    rebuilt: bool = False
 
 
 def of_run(found: Gathered, header: Board, method: str, label: str) -> Side:
@@ -72,14 +76,8 @@ def of_run(found: Gathered, header: Board, method: str, label: str) -> Side:
             raise UsageError(
                 f"'{method}' has no figures in {found.runs[0].path}: {record['status']}: {record['error']}"
             )
-    first_run, first = next(iter(repeats.values()))
-    predictions = None
-    file = first_run.cell(first["key"]) / "predictions.parquet"
-    if len(repeats) == 1 and file.exists():
-        columns = read_parquet(file)
-        if {"sample", "patient", "manufacturer", "label", "protocol", "score"} <= columns.keys():
-            order = np.lexsort((columns["sample"], columns["protocol"]))
-            predictions = {name: column[order] for name, column in columns.items()}
+    _, first = next(iter(repeats.values()))
+    predictions = [_predictions(run.cell(record["key"]) / "predictions.parquet") for run, record in repeats.values()]
     kept = belonging(found.plan)
     return Side(
         label=label,
@@ -91,8 +89,18 @@ def of_run(found: Gathered, header: Board, method: str, label: str) -> Side:
         | {"ranking": found.plan["ranking"], "seed": found.plan["seed"]},
         stages=first["stages"],
         environment=_environment(header),
-        predictions=predictions,
+        predictions=() if None in predictions else tuple(p for p in predictions if p is not None),
     )
+
+
+def _predictions(file: Path) -> Columns | None:
+    if not file.exists():
+        return None
+    columns = read_parquet(file)
+    if not {"sample", "patient", "manufacturer", "label", "protocol", "fold", "score"} <= columns.keys():
+        return None
+    order = np.lexsort((columns["sample"], columns["protocol"]))
+    return {name: column[order] for name, column in columns.items()}
 
 
 def of_board(board: Board, method: str, label: str) -> Side:
@@ -134,6 +142,7 @@ def of_board(board: Board, method: str, label: str) -> Side:
         | {"benchmark": {"name": board.benchmark, "version": board.benchmark_version}},
         stages=row.stages,
         environment=_environment(board),
+        rebuilt=board.rebuilt,
     )
 
 

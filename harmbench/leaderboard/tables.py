@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from harmbench.leaderboard.auc_tests import Test
 from harmbench.leaderboard.compare import Change, Comparison, Difference
 from harmbench.leaderboard.diff import Changes
 from harmbench.leaderboard.render import escape, markdown_table, number
 
-HEAD = ("Metric", "Where", "A", "B", "A − B [95 %]", "Better", "DeLong p")
+HEAD = ("Metric", "Where", "A", "B", "A − B [95 %]", "Better")
+TESTS: tuple[tuple[str, Callable[[Difference], Test | None]], ...] = (
+    ("DeLong p", lambda d: d.delong),
+    ("Folds p", lambda d: d.over_folds),
+)
+"""Columns that are there when a line of the comparison has such a test."""
 TITLES = {"overall": "Overall", "manufacturer": "Per manufacturer", "class": "Per feature class"}
 _LONG = 60
 
@@ -19,10 +25,12 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 def comparison_tables(found: Comparison) -> list[Table]:
     """One table per level, then what differs besides the figures."""
     tables: list[Table] = []
+    tests = [(name, of) for name, of in TESTS if any(of(d) for d in found.differences)]
+    head = (*HEAD, *(name for name, _ in tests))
     for scope, title in TITLES.items():
-        lines = [_line(d) for d in found.differences if d.scope == scope]
+        lines = [[*_line(d), *(_p(of(d)) for _, of in tests)] for d in found.differences if d.scope == scope]
         if lines:
-            tables.append((title, HEAD, lines))
+            tables.append((title, head, lines))
     for title, changed in (("Settings", found.settings), ("Method", found.method), ("Environment", found.environment)):
         if changed:
             tables.append((f"{title}: what differs", ("What", "A", "B"), [_change(c) for c in changed]))
@@ -35,6 +43,15 @@ def comparison_notes(found: Comparison) -> list[str]:
         notes = ["Paired: both sides have the same resamples of the same patients."]
     else:
         notes = [f"NOT PAIRED: {'; '.join(found.unpaired_because)}. Intervals are those of independent samples."]
+    if any((v is not None and v < 0) for d in found.differences if d.goal == "harmonization" for v in (d.a, d.b)):
+        notes.append("Differences count a JSD below 0 as 0, as ranks do: nothing is more alike than equal.")
+    if any(d.over_folds for d in found.differences):
+        notes.append("Folds p: Nadeau and Bengio's corrected t-test over folds and repeats, of AUCs inside each fold.")
+    if found.as_recorded:
+        notes.append(
+            f"Figures of {' and '.join(found.as_recorded)} are as recorded; harmbench leaderboard validate works them "
+            "out anew."
+        )
     notes += [f"Not compared: {text}." for text in found.refused]
     notes += [f"{d.label}: {d.note}." for d in found.differences if d.note and d.scope == "overall"]
     return notes
@@ -42,8 +59,13 @@ def comparison_notes(found: Comparison) -> list[str]:
 
 def _line(d: Difference) -> list[str]:
     span = f" [{number(d.low)}, {number(d.high)}]" if d.low is not None and d.high is not None else ""
-    p = "" if d.delong is None else (f"{d.delong.p_value:.3f}" if d.delong.p_value >= 0.001 else "< 0.001")
-    return [d.label, d.place, number(d.a), number(d.b), f"{number(d.difference)}{span}", d.better, p]
+    return [d.label, d.place, number(d.a), number(d.b), f"{number(d.difference)}{span}", d.better]
+
+
+def _p(test: Test | None) -> str:
+    if test is None:
+        return ""
+    return f"{test.p_value:.3f}" if test.p_value >= 0.001 else "< 0.001"
 
 
 def _change(change: Change) -> list[str]:

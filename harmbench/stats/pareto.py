@@ -29,6 +29,9 @@ class Front:
         Share of bootstrap replicates in which the method is on the front.
     dominates : float64 (M,)
         Share of replicates in which the method dominates the reference: at least as good at both goals, better at one.
+
+    A replicate in which a method has no value (a group was not drawn) compares nothing and is left out of both shares;
+    they are NaN where no replicate is left.
     """
 
     on_front: Bools
@@ -73,13 +76,15 @@ def pareto_front(
         Position of `none`.
     """
     a, b = (np.asarray(values, dtype=np.float64) for values in (first_replicates, second_replicates))
+    whole = np.isfinite(a + b).all(axis=0)
+    a, b = a[:, whole], b[:, whole]
     as_good = (a >= a[reference]) & (b >= b[reference])
     better = (a > a[reference]) | (b > b[reference])
-    return Front(
-        ~dominated(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)),
-        (~dominated(a, b)).mean(axis=1),
-        (as_good & better).mean(axis=1),
-    )
+    points = ~dominated(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    if not whole.any():
+        nothing = np.full(len(a), np.nan)
+        return Front(points, nothing, nothing)
+    return Front(points, (~dominated(a, b)).mean(axis=1), (as_good & better).mean(axis=1))
 
 
 def between_controls(values: Array, zero: float, one: float) -> Floats:

@@ -25,6 +25,9 @@ class Contender:
         Point values.
     signal_replicates, goal_replicates : float arrays (B,) or None
         On the same patient resamples for every contender.
+    measured : float, optional
+        The goal as it was measured, where `goal` was set to a bound beyond which nothing is gained: it orders those
+        that are equal there. Default: `goal`.
     """
 
     name: str
@@ -32,6 +35,11 @@ class Contender:
     goal: float
     signal_replicates: Floats | None
     goal_replicates: Floats | None
+    measured: float | None = None
+
+    def place(self, sign: float) -> tuple[float, float, str]:
+        """What it is ordered by: the goal, then the goal as it was measured, then the name."""
+        return sign * self.goal, sign * (self.goal if self.measured is None else self.measured), self.name
 
 
 @dataclass(frozen=True)
@@ -104,12 +112,13 @@ def gate_then_goal(
         worse = sum(_surely_below(c, other, sign) for other in passed if other is not c)
         old = standings[c.name]
         standings[c.name] = Standing(True, old.difference, "", (1 + better, len(passed) - worse), group[c.name])
-    goal = {c.name: sign * c.goal for c in contenders}
-    order = sorted(
-        standings.items(),
-        key=lambda item: (not item[1].passed, goal[item[0]] if item[1].passed else -item[1].difference[1], item[0]),
-    )
-    return dict(order)
+    place = {c.name: c.place(sign) for c in contenders}
+
+    def order(item: tuple[str, Standing]) -> tuple[object, ...]:
+        name, standing = item
+        return (not standing.passed, *(place[name] if standing.passed else (-standing.difference[1], name)))
+
+    return dict(sorted(standings.items(), key=order))
 
 
 def tie_groups(contenders: Sequence[Contender], goal_direction: Literal["min", "max"] = "min") -> Mapping[str, int]:
@@ -120,7 +129,7 @@ def tie_groups(contenders: Sequence[Contender], goal_direction: Literal["min", "
     one may well differ, which the rank intervals show.
     """
     sign = 1.0 if goal_direction == "min" else -1.0
-    order = sorted(contenders, key=lambda c: (sign * c.goal, c.name))
+    order = sorted(contenders, key=lambda c: c.place(sign))
     groups: dict[str, int] = {}
     for i, c in enumerate(order):
         apart = i > 0 and _surely_below(order[i - 1], c, sign)

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
+from sklearn.metrics import roc_auc_score
 
 from harmbench.cli import run_command
 from harmbench.errors import DataError, UsageError
@@ -62,6 +64,77 @@ def test_the_better_side_follows_the_direction():
         a, b = (side(n, v, [definition("gap", direction)]) for n, v in zip("ab", values, strict=True))
         assert compare(a, b).differences[0].better == better
         assert compare(b, a).differences[0].better == {"A": "B", "B": "A"}[better]
+
+
+def test_below_a_bound_nothing_more_is_gained():
+    jsd = definition("jsd").model_copy(update={"goal": "harmonization"})
+    a = side("a", [drawn(-0.05, [-0.06, -0.05, -0.05, -0.04], "jsd")], [jsd])
+    b = side("b", [drawn(-0.01, [-0.02, -0.01, -0.01, 0.0], "jsd")], [jsd])
+    (found,) = compare(a, b).differences
+    assert (found.a, found.b, found.difference, found.low, found.high, found.better) == (-0.05, -0.01, 0, 0, 0, "")
+    c = side("c", [drawn(0.02, [0.01, 0.02, 0.02, 0.03], "jsd")], [jsd])
+    (found,) = compare(a, c).differences
+    assert (found.difference, found.better) == (-0.02, "A") and found.high < 0
+
+
+def folded(seed, shift):
+    """Predictions of one repeat: 60 patients, two manufacturers, three folds."""
+    rng = np.random.default_rng(seed)
+    n = 60
+    label = np.arange(n) % 2
+    return {
+        "sample": np.array([f"s{i:02d}" for i in range(n)]),
+        "patient": np.array([f"p{i:02d}" for i in range(n)]),
+        "manufacturer": np.where(np.arange(n) // 2 % 4 < 3, "A", "B"),
+        "label": label,
+        "protocol": np.full(n, "cross-validation"),
+        "fold": np.array([f"cv-{i // 20}" for i in range(n)]),
+        "score": rng.standard_normal(n) + shift * label,
+    }
+
+
+def test_over_repeats_the_corrected_t_test_is_that_of_the_folds():
+    one, other = ([folded(10 * r + s, shift) for r in range(2)] for s, shift in ((0, 1.5), (5, 0.5)))
+    values = [MetricValue(metric, 0.7) for metric in ("auc_within", "auc_pooled", "brier")]
+    shared = [definition(v.metric, "max") for v in values]
+    a, b = (
+        replace(side(name, values, shared), predictions=tuple(tables)) for name, tables in (("a", one), ("b", other))
+    )
+    found = {d.metric: d for d in compare(a, b).differences}
+    assert found["brier"].over_folds is None and all(d.delong is None for d in found.values())
+    for metric in ("auc_within", "auc_pooled"):
+        gaps = []
+        for first, second in zip(one, other, strict=True):
+            for fold in ("cv-0", "cv-1", "cv-2"):
+                aucs = []
+                for table in (first, second):
+                    inside = table["fold"] == fold
+                    groups = (
+                        [inside] if metric == "auc_pooled" else [inside & (table["manufacturer"] == m) for m in "AB"]
+                    )
+                    aucs.append(np.mean([roc_auc_score(table["label"][g], table["score"][g]) for g in groups]))
+                gaps.append(aucs[0] - aucs[1])
+        error = np.sqrt((1 / 6 + 20 / 40) * np.var(gaps, ddof=1))
+        p = 2 * student.sf(abs(np.mean(gaps)) / error, 5)
+        shown = found[metric].over_folds
+        assert (shown.difference, shown.p_value) == (pytest.approx(np.mean(gaps)), pytest.approx(p))
+    text = tables.markdown("t", tables.comparison_tables(compare(a, b)), tables.comparison_notes(compare(a, b)))
+    assert "Folds p" in text and "Nadeau" in text and "DeLong" not in text
+    left_out = {k: np.append(v, v[:1]) for k, v in one[0].items()}
+    lomo = np.append(one[0]["protocol"], "leave-one-manufacturer-out")
+    left_out |= {"protocol": lomo}  # only one side has such rows
+    more = replace(a, predictions=(left_out, one[1]))
+    assert compare(more, b).differences == compare(a, b).differences
+    other_folds = [{**t, "fold": t["fold"][::-1]} for t in other]
+    assert compare(a, replace(b, predictions=tuple(other_folds))).differences[0].over_folds is None
+    assert compare(a, replace(b, predictions=b.predictions[:1])).differences[0].over_folds is None
+
+
+def test_figures_that_were_not_worked_out_anew_are_said_to_be_as_recorded():
+    a, b = (side(n, [drawn(1.0, [1, 1, 1, 1])], [definition("gap")]) for n in "ab")
+    assert compare(a, b).as_recorded == ["a", "b"]
+    assert compare(replace(a, rebuilt=True), b).as_recorded == ["b"]
+    assert any("as recorded" in note for note in tables.comparison_notes(compare(a, b)))
 
 
 def test_an_interval_with_zero_names_nobody_better():
@@ -132,8 +205,10 @@ def test_two_methods_of_a_run(kept_run):
     assert {"firstorder", "glcm", "shape2D"} <= {d.place for d in with_interval if d.scope == "class"}
     for d in with_interval:
         a, b = (m[d.metric, d.scope, d.place] for m in (one, other))
-        assert d.difference == pytest.approx(a.value - b.value)
-        assert (d.low, d.high) == pytest.approx(tuple(np.nanquantile(a.replicates - b.replicates, (0.025, 0.975))))
+        least = 0.0 if (d.goal, d.direction) == ("harmonization", "min") else -np.inf
+        assert d.difference == pytest.approx(max(a.value, least) - max(b.value, least))
+        apart = np.maximum(a.replicates, least) - np.maximum(b.replicates, least)
+        assert (d.low, d.high) == pytest.approx(tuple(np.nanquantile(apart, (0.025, 0.975))))
 
 
 def test_delong_stands_beside_the_differences_of_aucs(kept_run):

@@ -107,3 +107,27 @@ def test_replicates_without_a_value_are_left_out_of_the_share():
     first = np.array([[0.0, 0.0, np.nan], [1.0, -1.0, 5.0]])
     sweep = weight_sweep(np.array([0.0, 0.5]), np.zeros(2), np.array([1.0]), first, np.zeros((2, 3)))
     assert sweep.first is not None and sweep.first[:, 0].tolist() == [0.5, 0.5]
+
+
+def test_a_replicate_without_a_value_says_nothing_of_the_front():
+    goal = np.array([[0.5, 0.5, np.nan, np.nan], [0.6, 0.6, 0.6, 0.6]])
+    signal = np.array([[0.9, 0.9, 0.9, 0.9], [0.8, 0.8, 0.8, 0.8]])
+    front = pareto_front(np.array([0.5, 0.6]), np.array([0.9, 0.8]), goal, signal, reference=0)
+    np.testing.assert_array_equal(front.probability, [1.0, 1.0])
+    nothing = pareto_front(np.array([0.5, 0.6]), np.array([0.9, 0.8]), np.full((2, 4), np.nan), signal, reference=0)
+    assert np.isnan(nothing.probability).all() and nothing.on_front.all()
+
+
+def test_names_decide_nothing_among_methods_that_are_equal_at_the_bound():
+    rng = np.random.default_rng(1)
+    flat, wide = np.zeros(2000), np.maximum(rng.normal(-0.001, 0.02, 2000), 0)
+    third, signal = np.maximum(rng.normal(0.01, 0.004, 2000), 0), np.full(2000, 0.9)
+    for first, second in (("a", "z"), ("z", "a")):
+        field = [
+            Contender(first, 0.9, 0.0, signal, flat, measured=-0.02),
+            Contender(second, 0.9, 0.0, signal, wide, measured=-0.001),
+            Contender("c", 0.9, 0.01, signal, third),
+        ]
+        groups = tie_groups(field)
+        assert (groups[first], groups[second], groups["c"]) == (1, 1, 1)  # "c" is not apart from the wide one before it
+        assert list(gate_then_goal(field, field[0], 0.02)) == [first, second, "c"]
