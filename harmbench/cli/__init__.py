@@ -54,13 +54,12 @@ def run_command(arguments: list[str]) -> int:
         return EXIT_OK
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # what typer raises for a wrong command line
+            if as_json and hasattr(error, "format_message"):
+                _json_error("UsageError", error.format_message(), EXIT_USAGE)
             error.show()
             return EXIT_USAGE
         if hasattr(error, "exit_code"):  # typer.Exit
             return int(error.exit_code)
-        if type(error).__name__ == "Abort":  # typer's name for Ctrl-C
-            print("harmbench: interrupted.", file=sys.stderr)
-            return EXIT_INTERRUPTED
         if debug:
             raise
         problem = HarmbenchError(
@@ -76,6 +75,10 @@ def run_command(arguments: list[str]) -> int:
 
 def _say(error: HarmbenchError, code: int, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}, "exit_code": code}))
+        _json_error(type(error).__name__, str(error), code)
     print(f"harmbench: {error}", file=sys.stderr)
     return code
+
+
+def _json_error(kind: str, message: str, code: int) -> None:
+    print(json.dumps({"error": {"type": kind, "message": message}, "exit_code": code}))

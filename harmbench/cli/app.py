@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from harmbench import __version__
 from harmbench.cli import cache, check, compare, data, doctor, info, interpret, leaderboard, listing, new, run, submit
@@ -24,6 +25,17 @@ VERBS = (
     "submit",
     "cache",
 )
+
+
+class _Verbs(typer.core.TyperGroup):
+    """The verbs. typer would turn Ctrl-C into an exit code and say nothing."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("harmbench: interrupted.", err=True)
+            raise typer.Exit(130) from None
 
 
 def _version(wanted: bool) -> None:
@@ -51,6 +63,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     """The application; plugins may add verbs, and are asked for them only when it matters."""
     app = typer.Typer(
         name="harmbench",
+        cls=_Verbs,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from harmbench.errors import UsageError
 from harmbench.progress import ProgressFunction, no_progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
@@ -32,6 +34,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     return str(value)
+
+
+def folder(out: str) -> Path:
+    """What `--out` names.
+
+    Raises
+    ------
+    UsageError
+        It is empty, as an unset variable of a shell leaves it; that would be the current folder.
+    """
+    if not out.strip():
+        raise UsageError("--out is empty. Name a folder; for the current one say --out .")
+    return Path(out)
 
 
 def note(text: str) -> None:

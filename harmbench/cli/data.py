@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmbench.cli.common import Jobs, Json, Plugins, Quiet, note, progress, show_json
+from harmbench.cli.common import Jobs, Json, Plugins, Quiet, folder, note, progress, show_json
 
 if TYPE_CHECKING:
     from harmbench.components import DatasetContext
@@ -195,18 +195,18 @@ def generate(
     quiet: Quiet = False,
 ) -> int:
     """Write a generated data set into a folder: images, masks and the manifest that `run --data` reads."""
-    from pathlib import Path
 
     from harmbench.errors import UsageError
     from harmbench.run.run import default_jobs
 
+    target = folder(out)
     part = _component(name, "", setting, plugin)
     dataset = part.build()
     if not hasattr(dataset, "generate"):
         raise UsageError(f"Data set '{name}' is read, not generated.")
     with progress(quiet or json) as report:
-        dataset.generate(Path(out), jobs or default_jobs(), report)
-    manifest = Path(out) / "manifest.csv"
+        dataset.generate(target, jobs or default_jobs(), report)
+    manifest = target / "manifest.csv"
     if json:
         show_json({"folder": out, "manifest": str(manifest)})
     else:

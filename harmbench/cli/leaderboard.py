@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harmbench.cli.common import Jobs, Json, Plugins, note, show_json
+from harmbench.cli.common import Jobs, Json, Plugins, folder, note, show_json
+from harmbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from harmbench.leaderboard.tables import Table
@@ -60,6 +62,7 @@ def show(
     ):
         board = read_board(paths[0])
     else:
+        _known(method or (), paths)
         board = collect(paths, method or ())
     if json:
         show_json(board.model_dump(by_alias=True, mode="json"))
@@ -92,15 +95,17 @@ def build(
     from harmbench.plugins import build_registry
     from harmbench.run.run import default_jobs
 
+    target = folder(out)
     formats, left_out = outputs.chosen(format_ or ())
     registry = build_registry(plugin or ())
     folders = [Path(r) for r in runs]
+    _known(method or (), folders)
     given = None if trust_stored else registry
     board = collect(folders, method or (), registry=given, n_jobs=jobs or default_jobs())
     evidence = outputs.gather_evidence(
         board, folders, method or (), registry, formats, examples=example_images, data=data or None
     )
-    files = outputs.write(board, Path(out), formats, evidence)
+    files = outputs.write(board, target, formats, evidence)
     if left_out:
         note(left_out)
     if json:
@@ -108,8 +113,8 @@ def build(
         show_json({"files": [str(f) for f in files], "rows": len(board.rows), "recorded": recorded})
     else:
         how = "figures rebuilt" if board.rebuilt else "figures as stored"
-        note(f"{len(board.rows)} rows, {how}. In {out}: {', '.join(str(f.relative_to(out)) for f in files)}")
-        if (page := Path(out) / "index.html") in files:
+        note(f"{len(board.rows)} rows, {how}. In {out}: {', '.join(str(f.relative_to(target)) for f in files)}")
+        if (page := target / "index.html") in files:
             note(f"Open {page} in a browser: it needs no network.")
     return 0
 
@@ -152,17 +157,18 @@ def merge(
     from harmbench.plugins import build_registry
     from harmbench.run.run import default_jobs
 
+    target = folder(out)
     formats, left_out = outputs.chosen(format_ or ())
     registry = None if trust_stored else build_registry(plugin or ())
     boards = [load(Path(s), registry, jobs or default_jobs()) for s in sources]
     board = together(boards, sources)
-    files = outputs.write(board, Path(out), formats)
+    files = outputs.write(board, target, formats)
     if left_out:
         note(left_out)
     if json:
         show_json({"files": [str(f) for f in files], "rows": len(board.rows)})
     else:
-        names = ", ".join(str(f.relative_to(out)) for f in files)
+        names = ", ".join(str(f.relative_to(target)) for f in files)
         note(f"{len(board.rows)} rows of {len(boards)} sources. In {out}: {names}")
     return 0
 
@@ -194,6 +200,18 @@ def validate(
         for line in report.lines():
             print(f"  {line}")
     return 0 if sound else 2
+
+
+def _known(methods: Sequence[str], runs: Sequence[Path]) -> None:
+    """Refuse a name that no run has: a board without it would look complete."""
+    from harmbench.leaderboard.collect import gather
+
+    if not methods:
+        return
+    names = gather(list(runs)).cells
+    for method in methods:
+        if method not in names:
+            raise UsageError(f"No run given has a method '{method}'.{suggestion(method, names)}")
 
 
 def _print(title: str, tables: list[Table], notes: list[str], markdown: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harmbench.cli.common import Jobs, Json, Plugins, note, show_json
+from harmbench.cli.common import Jobs, Json, Plugins, folder, note, show_json
 
 
 def submit(
@@ -28,7 +28,7 @@ def submit(
     from harmbench.run.run import default_jobs
 
     done = make_bundle(
-        Path(run), Path(out), licence=licence, contact=contact, registry=build_registry(plugin or ()),
+        Path(run), folder(out), licence=licence, contact=contact, registry=build_registry(plugin or ()),
         n_jobs=jobs or default_jobs(),
     )  # fmt: skip
     if json:

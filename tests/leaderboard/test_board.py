@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harmbench.benchmark import load_benchmark
+from harmbench.cli import run_command
 from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard import render
 from harmbench.leaderboard.collect import build
@@ -166,3 +167,12 @@ def test_a_reference_whose_metric_is_missing_is_not_said_to_be_absent(go):
     (run.cell(key) / "metrics.parquet").write_bytes(parquet_bytes(columns))
     reason = by_name(build([folder]))["center"].reason
     assert "'class_gap' of 'none' could not be computed" in reason
+
+
+@pytest.mark.parametrize("verb", ["show", "build"])
+def test_a_method_that_no_run_has_is_refused_with_the_one_that_was_meant(kept_run, tmp_path, capsys, verb):
+    out = ["--out", str(tmp_path / "b")] if verb == "build" else []
+    assert run_command(["leaderboard", verb, str(kept_run), "-m", "zscor", *out]) == 1
+    said = capsys.readouterr().err
+    assert "'zscor'" in said and "zscore" in said.replace("'zscor'", "")
+    assert not (tmp_path / "b").exists()
