@@ -129,13 +129,28 @@ def simulated(
     )
 
 
+def true_divergence(shift: float) -> float:
+    """Class-conditional JSD of `simulated` features, from 80 000 rows."""
+    if not shift:
+        return 0.0
+    whole = simulated(np.random.default_rng(0), 40_000, 40_000, shift, 2)
+    return float(ManufacturerDivergence(whole).estimate("conditional", p_values=False).corrected.mean())
+
+
+def replicates(table: FeatureTable, seed: int) -> tuple[Floats, Floats]:
+    """Replicates of the mean class-conditional JSD: as runs correct them, and with the bias taken off once."""
+    engine = ManufacturerDivergence(table, seed=seed)
+    estimate = engine.estimate("conditional", p_values=False)
+    weights = patient_resamples(table.patient, table.manufacturer, table.label, 500, seed)
+    raw = engine.replicates("conditional", weights, np.ones((1, len(table.features)), bool))[:, 0].mean(axis=0)
+    value, bias = float(estimate.corrected.mean()), float(estimate.bias.mean())
+    return corrected_replicates(engine, raw, value, bias), raw - bias
+
+
 def divergences(simulations: int) -> Iterator[Rate]:
     """Class-conditional JSD: intervals of the mean over 5 features, by the formula (400/100) and by permutation."""
     for shift in (0.0, 0.5):
-        truth = 0.0
-        if shift:
-            whole = simulated(np.random.default_rng(0), 40_000, 40_000, shift, 2)
-            truth = float(ManufacturerDivergence(whole).estimate("conditional", p_values=False).corrected.mean())
+        truth = true_divergence(shift)
         for large, small, images in ((400, 100, 1), (160, 40, 1), (150, 60, 2)):
             held = plain = 0
             for i in range(simulations):
@@ -144,20 +159,43 @@ def divergences(simulations: int) -> Iterator[Rate]:
                     table = table.with_values(
                         table.values + (math.sqrt(1.09) - 1) * shift * (table.manufacturer == "Philips")[:, None]
                     )
-                engine = ManufacturerDivergence(table, seed=i)
-                estimate = engine.estimate("conditional", p_values=False)
-                weights = patient_resamples(table.patient, table.manufacturer, table.label, 500, i)
-                raw = engine.replicates("conditional", weights, np.ones((1, 5), bool))[:, 0].mean(axis=0)
-                value, bias = float(estimate.corrected.mean()), float(estimate.bias.mean())
-                low, high = interval(corrected_replicates(engine, raw, value, bias))
+                drawn, once = replicates(table, i)
+                low, high = interval(drawn)
                 held += bool(low <= truth <= high)
-                low, high = interval(raw - bias)
+                low, high = interval(once)
                 plain += bool(low <= truth <= high)
             what = f"JSD {truth:.3f}, {large}/{small} patients x {images}"
             yield Rate(what, "coverage", 0.95, held / simulations, simulations)
             yield Rate(
                 f"{what}: percentile, bias taken off once, naive", "coverage", None, plain / simulations, simulations
             )
+
+
+def strong_divergences(simulations: int) -> Iterator[Rate]:
+    """Strong effects: the interval of a JSD, and that of the difference of two methods whose JSD is the same.
+
+    The features of the two methods are correlated 0.8, as those of methods that work on the same images are, or not at
+    all. Where groups are small, the correction for chance is too large for a strong effect, and coverage falls.
+    """
+    for shift in (1.0, 1.5, 2.0):
+        truth = true_divergence(shift)
+        for large, small in ((400, 100), (160, 40)):
+            held = np.zeros(3)
+            for i in range(simulations):
+                rng = np.random.default_rng([8, i, large, int(10 * shift)])
+                first, second = (simulated(rng, large, small, shift, 5) for _ in range(2))
+                moved = shift * (first.manufacturer == "Philips")[:, None]
+                alike = first.with_values(0.8 * (first.values - moved) + 0.6 * (second.values - moved) + moved)
+                drawn, correlated, unrelated = (replicates(table, i)[0] for table in (first, alike, second))
+                for k, (found, true) in enumerate(
+                    ((drawn, truth), (drawn - correlated, 0.0), (drawn - unrelated, 0.0))
+                ):
+                    low, high = interval(found)
+                    held[k] += low <= true <= high
+            what = f"JSD {truth:.3f}, {large}/{small} patients x 1"
+            names = (what, f"{what}: difference of two alike", f"{what}: difference of two with unrelated features")
+            for name, nominal, count in zip(names, (None, 0.95, None), held, strict=True):
+                yield Rate(name, "coverage", nominal, count / simulations, simulations)
 
 
 def permutations(simulations: int) -> Iterator[Rate]:
@@ -250,6 +288,7 @@ STUDIES: dict[str, tuple[Callable[[int], Iterator[Rate]], int]] = {
     "paired-auc": (paired_aucs, 400),
     "auc": (one_auc, 400),
     "jsd": (divergences, 200),
+    "strong-jsd": (strong_divergences, 200),
     "permutation": (permutations, 400),
     "discovery": (discoveries, 200),
     "cross-validation": (cross_validated, 400),
