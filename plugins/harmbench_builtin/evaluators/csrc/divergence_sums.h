@@ -1,6 +1,6 @@
 /* The logarithms of the divergence, in doubles: the same operations in the same order on every instruction set. */
 
-#define SIDE 2 /* vectors worked on together: one alone would mostly wait for its own last result */
+#define SIDE 4 /* vectors worked on together: one alone would mostly wait for its own last result */
 
 typedef int64_t ints __attribute__((vector_size(VECTOR)));
 typedef uint64_t unsigneds __attribute__((vector_size(VECTOR)));
@@ -43,13 +43,14 @@ static inline doubles most(doubles a, doubles b) {
    log2 x = e + 1/2 + s P(s^2), s = (t - sqrt 2) / (t + sqrt 2), and log2 y = -1/2 + r P(r^2), r from 2 y. Both fractions
    are multiplied by m, and one division serves them. P is the Chebyshev fit of 2 atanh(s) / (s ln 2) to |s| <= 0.172; its
    error is 5e-16. */
-static inline void add_logs(const doubles *p, const doubles *m, const doubles *nothing, doubles *sum) {
+static inline __attribute__((always_inline)) void add_logs(int side, const doubles *p, const doubles *m,
+                                                           const doubles *nothing, doubles *sum) {
     static const double term[] = {0.26144407006393944, 0.3206163935263423, 0.4121984019742357,
                                   0.5770780172467822,  0.9617966939243335, 2.885390081777927};
     const int64_t fraction = 0xfffffffffffffLL;
     const double tiny = 0x1p-64, root = 1.41421356237309504880;
     doubles low[SIDE], high[SIDE], e[SIDE], s[2 * SIDE], z[2 * SIDE], log[2 * SIDE];
-    for (int i = 0; i < SIDE; i++) {
+    for (int i = 0; i < side; i++) {
         doubles whole = m[i] + tiny, q = whole - p[i]; /* not 0, for the division; else `tiny` is rounded away */
         q = keep(q, q > nothing[i]);
         low[i] = least(p[i], q);
@@ -62,14 +63,14 @@ static inline void add_logs(const doubles *p, const doubles *m, const doubles *n
         doubles middle = whole * root, twice = high[i] + high[i];
         doubles above_x = scaled + middle, above_y = twice + middle, per = 1.0 / (above_x * above_y);
         s[i] = (scaled - middle) * above_y * per;
-        s[SIDE + i] = (twice - middle) * above_x * per;
+        s[side + i] = (twice - middle) * above_x * per;
     }
-    for (int i = 0; i < 2 * SIDE; i++) {
+    for (int i = 0; i < 2 * side; i++) {
         z[i] = s[i] * s[i];
         log[i] = z[i] * 0.2429183013526297 + term[0];
     }
     for (int k = 1; k < 6; k++)
-        for (int i = 0; i < 2 * SIDE; i++) log[i] = log[i] * z[i] + term[k];
-    for (int i = 0; i < SIDE; i++)
-        sum[i] += low[i] * (log[i] * s[i] + e[i]) + high[i] * (log[SIDE + i] * s[SIDE + i] - 0.5);
+        for (int i = 0; i < 2 * side; i++) log[i] = log[i] * z[i] + term[k];
+    for (int i = 0; i < side; i++)
+        sum[i] += low[i] * (log[i] * s[i] + e[i]) + high[i] * (log[side + i] * s[side + i] - 0.5);
 }

@@ -103,11 +103,13 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
         }
         for (;;) {
             for (; j < stop; j++) {
-                for (int i = j * CHUNK; i < j * CHUNK + CHUNK; i++) {
-                    const OF(vector) *add = (const OF(vector) *)(addend + order[i]);
+                const uint32_t *row = order + j * CHUNK;
+#pragma GCC unroll 8
+                for (int i = 0; i < CHUNK; i++) {
+                    const OF(vector) *add = (const OF(vector) *)(addend + row[i]);
                     for (int p = 0; p < PARTS; p++) {
                         rest[p] += add[p];
-                        found[p] = OF(first)(found[p], inside ? rest[p] | (NUMBER)inside[i] : rest[p]);
+                        found[p] = OF(first)(found[p], inside ? rest[p] | (NUMBER)inside[j * CHUNK + i] : rest[p]);
                     }
                 }
                 for (int p = 0; p < PARTS; p++) seen[(j + 1) * PARTS + p] = rest[p];
@@ -148,10 +150,11 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
 /* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
 static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *divergence, double *effective) {
     const NUMBER low = (NUMBER)((1LL << l->own_bits) - 1), *at = l->at;
-    for (int from = 0; from < ACROSS; from += SIDE * WIDTH) {
+    const int side = SIDE * WIDTH < ACROSS ? SIDE : ACROSS / WIDTH;
+    for (int from = 0; from < ACROSS; from += side * WIDTH) {
         OF(some) last[SIDE];
         doubles sum[SIDE], used[SIDE], unit[SIDE], nothing[SIDE];
-        for (int i = 0; i < SIDE; i++) {
+        for (int i = 0; i < side; i++) {
             last[i] = (OF(some)){0};
             sum[i] = used[i] = all_doubles(0.0);
             memcpy(&unit[i], l->own_unit + lane + from + i * WIDTH, sizeof unit[i]);
@@ -159,7 +162,7 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
         }
         for (int k = 0; k < bins; k++) {
             doubles p[SIDE], m[SIDE];
-            for (int i = 0; i < SIDE; i++) {
+            for (int i = 0; i < side; i++) {
                 OF(some) here, both;
                 memcpy(&here, at + k * ACROSS + from + i * WIDTH, sizeof here);
                 both = here - last[i]; /* of mass and of own rows: neither ever decreases */
@@ -168,9 +171,9 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
                 used[i] += keep(all_doubles(1.0), m[i] > nothing[i]);
                 last[i] = here;
             }
-            add_logs(p, m, nothing, sum);
+            add_logs(side, p, m, nothing, sum);
         }
-        for (int i = 0; i < SIDE; i++) {
+        for (int i = 0; i < side; i++) {
             doubles per, whole, there;
             memcpy(&per, l->per_mass + lane + from + i * WIDTH, sizeof per);
             memcpy(&whole, l->whole + lane + from + i * WIDTH, sizeof whole);
@@ -185,7 +188,7 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
 }
 
 /* All features of contrast c in the replicates from `start` on, the lanes from `lane` on. */
-static void OF(walk)(const divergence_task *t, lanes *l, int64_t c, int64_t start, int lane) {
+static __attribute__((noinline)) void OF(walk)(const divergence_task *t, lanes *l, int64_t c, int64_t start, int lane) {
     const int64_t left = t->replicates - start - lane, width = left < ACROSS ? left : ACROSS;
     OF(fill)(t, l, start, lane);
     for (int64_t f = 0; f < t->features; f++) {
