@@ -32,9 +32,9 @@
 #define VECTOR 16
 #endif
 #define WIDTH (VECTOR / 8)
-#define ROW_BYTES 128 /* what a row adds, for all replicates that are walked together */
+#define LANES 32                                 /* replicates of a group */
+#define ROW_BYTES (VECTOR < 32 ? 4 * VECTOR : 128) /* a row's in the tables: what fits the registers, and the cache */
 #define PARTS (ROW_BYTES / VECTOR)
-#define LANES (ROW_BYTES / 4) /* replicates of a group */
 #define CHUNK DIVERGENCE_CHUNK
 #define TOP 62    /* the numbers are at most 2^TOP, so that differences fit 64 bits */
 #define NARROW 31 /* they are below 2^NARROW, and so are differences, where 32 bits serve */
@@ -42,7 +42,7 @@
 #define NOTHING 1e-10  /* shares below are what rounding leaves of none */
 #define ROUNDING 4e-15 /* a divergence below is 0: identical groups differ by rounding only */
 #define GUESS_BITS 3
-#define GUESS_UP 6
+#define GUESS_UP 3
 
 #include "divergence_sums.h"
 
@@ -183,10 +183,9 @@ static int run(divergence_task *t) {
             if (t->share[c] == 0.0) continue;
             if ((status = prepare(t, c, rows_of, &l, &narrow))) break;
             l.guessed = guessed + c * t->bins;
-            if (narrow) walk_32(t, &l, c, start, 0);
-            else
-                for (int lane = 0; lane < LANES && start + lane < t->replicates; lane += LANES / 2)
-                    walk_64(t, &l, c, start, lane);
+            const int lanes_left = t->replicates - start < LANES ? (int)(t->replicates - start) : LANES;
+            for (int lane = 0; lane < lanes_left; lane += ROW_BYTES / (narrow ? 4 : 8))
+                (narrow ? walk_32 : walk_64)(t, &l, c, start, lane);
             t->narrow += narrow;
         }
     }

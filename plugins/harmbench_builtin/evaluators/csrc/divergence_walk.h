@@ -148,15 +148,15 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
 }
 
 /* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
-static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *divergence, double *effective) {
+static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *divergence) {
     const NUMBER low = (NUMBER)((1LL << l->own_bits) - 1), *at = l->at;
     const int side = SIDE * WIDTH < ACROSS ? SIDE : ACROSS / WIDTH;
     for (int from = 0; from < ACROSS; from += side * WIDTH) {
         OF(some) last[SIDE];
-        doubles sum[SIDE], used[SIDE], unit[SIDE], nothing[SIDE];
+        doubles sum[SIDE], unit[SIDE], nothing[SIDE];
         for (int i = 0; i < side; i++) {
             last[i] = (OF(some)){0};
-            sum[i] = used[i] = all_doubles(0.0);
+            sum[i] = all_doubles(0.0);
             memcpy(&unit[i], l->own_unit + lane + from + i * WIDTH, sizeof unit[i]);
             memcpy(&nothing[i], l->nothing + lane + from + i * WIDTH, sizeof nothing[i]);
         }
@@ -168,7 +168,6 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
                 both = here - last[i]; /* of mass and of own rows: neither ever decreases */
                 m[i] = OF(to_doubles)(both >> l->own_bits);
                 p[i] = OF(to_doubles)(both & low) * unit[i];
-                used[i] += keep(all_doubles(1.0), m[i] > nothing[i]);
                 last[i] = here;
             }
             add_logs(side, p, m, nothing, sum);
@@ -182,9 +181,21 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
             d = keep(d, (d > ROUNDING) | (d < -ROUNDING));
             d = d + there;
             memcpy(divergence + from + i * WIDTH, &d, sizeof d);
-            memcpy(effective + from + i * WIDTH, &used[i], sizeof used[i]);
         }
     }
+}
+
+/* How many bins hold mass in one replicate. */
+static int OF(count_bins)(const lanes *l, int bins, int lane, int64_t i) {
+    const NUMBER *at = l->at;
+    NUMBER last = 0;
+    int used = 0;
+    for (int k = 0; k < bins; k++) {
+        const NUMBER here = at[k * ACROSS + i];
+        used += (double)((here - last) >> l->own_bits) > l->nothing[lane + i];
+        last = here;
+    }
+    return used;
 }
 
 /* All features of contrast c in the replicates from `start` on, the lanes from `lane` on. */
@@ -197,11 +208,11 @@ static __attribute__((noinline)) void OF(walk)(const divergence_task *t, lanes *
         if (t->inside)
             OF(find_edges)(l, order, t->inside + f * t->padded, t->padded / CHUNK, t->bins - 1, l->guessed);
         else OF(find_edges)(l, order, NULL, t->padded / CHUNK, t->bins - 1, l->guessed);
-        double d[ACROSS], used[ACROSS];
-        OF(sum_up)(l, t->bins, lane, d, used);
+        double d[ACROSS];
+        OF(sum_up)(l, t->bins, lane, d);
         for (int64_t i = 0; i < width; i++) t->out[to + i] += t->share[c] * d[i];
         if (t->effective)
-            for (int64_t i = 0; i < width; i++) t->effective[to + i] += t->share[c] * used[i];
+            for (int64_t i = 0; i < width; i++) t->effective[to + i] += t->share[c] * OF(count_bins)(l, t->bins, lane, i);
     }
 }
 
