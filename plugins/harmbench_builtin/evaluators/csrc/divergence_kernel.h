@@ -56,7 +56,7 @@ typedef struct {
 typedef struct {
     void *addend;    /* (rows + 1, ROW_BYTES): what a row adds; the last one is the padding */
     void *threshold; /* (bins - 1, ROW_BYTES): of edge k + 1 */
-    void *at;        /* (bins, ROW_BYTES): the numbers at the edges, and of all rows */
+    void *at;        /* (bins + 1, ROW_BYTES): 0, the numbers at the edges, and those of all rows */
     void *seen;      /* (chunks + 1, ROW_BYTES): the rest after each chunk */
     uint32_t *order; /* (features, padded): rows, in ROW_BYTES / 8 */
     guess *guessed;  /* (bins) */
@@ -171,7 +171,7 @@ static int run(divergence_task *t) {
     l.order = malloc((orders + 1) * sizeof *l.order);
     l.addend = aligned_alloc(64, ((size_t)t->rows + 1) * ROW_BYTES);
     l.threshold = aligned_alloc(64, bins * ROW_BYTES);
-    l.at = aligned_alloc(64, bins * ROW_BYTES);
+    l.at = aligned_alloc(64, (bins + 1) * ROW_BYTES);
     l.seen = aligned_alloc(64, ((size_t)(t->padded / CHUNK) + 1) * ROW_BYTES);
     int status =
         rows_of && guessed && l.unit && l.edge && l.order && l.addend && l.threshold && l.at && l.seen ? 0 : 1;

@@ -55,7 +55,9 @@ static inline int OF(any_negative)(OF(vector) x) {
 
 /* x >= 0, rounded once. */
 static inline doubles OF(to_doubles)(OF(some) x) {
-#if BITS == 32 && defined(__SSE2__) && !defined(__AVX2__)
+#if BITS == 32 && defined(__AVX512F__) /* the compiler would convert each half on its own */
+    return (doubles)_mm512_cvtepi32_pd((__m256i)x);
+#elif BITS == 32 && defined(__SSE2__) && !defined(__AVX2__)
     return (doubles)_mm_cvtepi32_pd(_mm_set_epi64x(0, (long long)x));
 #elif BITS == 32 || defined(__AVX512DQ__)
     return __builtin_convertvector(x, doubles);
@@ -81,7 +83,8 @@ static void OF(fill)(const divergence_task *t, lanes *l, int64_t start, int lane
     memset(addend, 0, ROW_BYTES); /* the padding */
     for (int k = 0; k < t->bins - 1; k++)
         for (int i = 0; i < ACROSS; i++) threshold[k * ACROSS + i] = (NUMBER)l->edge[k * LANES + lane + i];
-    for (int i = 0; i < ACROSS; i++) at[(t->bins - 1) * ACROSS + i] = (NUMBER)l->total[lane + i];
+    memset(at, 0, ROW_BYTES);
+    for (int i = 0; i < ACROSS; i++) at[t->bins * ACROSS + i] = (NUMBER)l->total[lane + i];
 }
 
 /* The numbers at the edges of one feature. */
@@ -90,7 +93,7 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
                                                                  guess *guessed) {
     const int64_t *addend = l->addend;
     const OF(vector) *now = l->threshold;
-    OF(vector) *at = l->at, *seen = l->seen, start[PARTS];
+    OF(vector) *at = (OF(vector) *)l->at + PARTS, *seen = l->seen, start[PARTS];
     int64_t from = 0;
     for (int p = 0; p < PARTS; p++) start[p] = -now[p];
     for (int k = 0; k < edges; k++, now += PARTS, at += PARTS) {
@@ -152,10 +155,8 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
     const NUMBER low = (NUMBER)((1LL << l->own_bits) - 1), *at = l->at;
     const int side = SIDE * WIDTH < ACROSS ? SIDE : ACROSS / WIDTH;
     for (int from = 0; from < ACROSS; from += side * WIDTH) {
-        OF(some) last[SIDE];
         doubles sum[SIDE], unit[SIDE], nothing[SIDE];
         for (int i = 0; i < side; i++) {
-            last[i] = (OF(some)){0};
             sum[i] = all_doubles(0.0);
             memcpy(&unit[i], l->own_unit + lane + from + i * WIDTH, sizeof unit[i]);
             memcpy(&nothing[i], l->nothing + lane + from + i * WIDTH, sizeof nothing[i]);
@@ -163,12 +164,12 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
         for (int k = 0; k < bins; k++) {
             doubles p[SIDE], m[SIDE];
             for (int i = 0; i < side; i++) {
-                OF(some) here, both;
-                memcpy(&here, at + k * ACROSS + from + i * WIDTH, sizeof here);
-                both = here - last[i]; /* of mass and of own rows: neither ever decreases */
+                OF(some) here, last;
+                memcpy(&here, at + (k + 1) * ACROSS + from + i * WIDTH, sizeof here);
+                memcpy(&last, at + k * ACROSS + from + i * WIDTH, sizeof last);
+                const OF(some) both = here - last; /* of mass and of own rows: neither ever decreases */
                 m[i] = OF(to_doubles)(both >> l->own_bits);
                 p[i] = OF(to_doubles)(both & low) * unit[i];
-                last[i] = here;
             }
             add_logs(side, p, m, nothing, sum);
         }
@@ -188,12 +189,10 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
 /* How many bins hold mass in one replicate. */
 static int OF(count_bins)(const lanes *l, int bins, int lane, int64_t i) {
     const NUMBER *at = l->at;
-    NUMBER last = 0;
     int used = 0;
     for (int k = 0; k < bins; k++) {
-        const NUMBER here = at[k * ACROSS + i];
-        used += (double)((here - last) >> l->own_bits) > l->nothing[lane + i];
-        last = here;
+        const NUMBER both = at[(k + 1) * ACROSS + i] - at[k * ACROSS + i];
+        used += (double)(both >> l->own_bits) > l->nothing[lane + i];
     }
     return used;
 }
