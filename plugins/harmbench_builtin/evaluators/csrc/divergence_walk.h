@@ -53,6 +53,19 @@ static inline int OF(any_negative)(OF(vector) x) {
 #endif
 }
 
+/* Whether every replicate is past its edge, and whether none is after another `step`. */
+static inline int OF(all_past)(const OF(vector) *rest) {
+    OF(vector) behind = rest[0];
+    for (int p = 1; p < PARTS; p++) behind |= rest[p];
+    return !OF(any_negative)(behind);
+}
+
+static inline int OF(all_before)(const OF(vector) *rest, const OF(vector) *step) {
+    OF(vector) past = ~(rest[0] - step[0]);
+    for (int p = 1; p < PARTS; p++) past |= ~(rest[p] - step[p]);
+    return !OF(any_negative)(past);
+}
+
 /* x >= 0, rounded once. */
 static inline doubles OF(to_doubles)(OF(some) x) {
 #if BITS == 32 && defined(__AVX512F__) /* the compiler would convert each half on its own */
@@ -74,9 +87,9 @@ static void OF(fill)(const divergence_task *t, lanes *l, int64_t start, int lane
     int32_t code[ACROSS], count[ACROSS];
     for (int64_t r = 0; r < t->rows; r++, addend += ACROSS) {
         read_row(t, r, start + lane, ACROSS, code, count);
-        const int64_t *unit = l->unit + lane, *own = unit + t->codes[r] * LANES;
+        const int64_t *unit = l->unit + lane, *same = unit + code[0] * LANES;
         if (t->fixed_codes)
-            for (int i = 0; i < ACROSS; i++) addend[i] = (NUMBER)(count[i] * own[i]);
+            for (int i = 0; i < ACROSS; i++) addend[i] = (NUMBER)(count[i] * same[i]);
         else
             for (int i = 0; i < ACROSS; i++) addend[i] = (NUMBER)(count[i] * unit[code[i] * LANES + i]);
     }
@@ -117,34 +130,21 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
                 }
                 for (int p = 0; p < PARTS; p++) seen[(j + 1) * PARTS + p] = rest[p];
             }
-            OF(vector) behind = found[0];
-            for (int p = 1; p < PARTS; p++) behind |= found[p];
-            if (!OF(any_negative)(behind) || stop >= chunks) break;
+            if (OF(all_past)(found) || stop >= chunks) break;
             stop++;
             guessed[k].length += GUESS_UP;
         }
         for (int p = 0; p < PARTS; p++) at[p] = found[p] + now[p];
         if (k == edges - 1) break;
 
-        OF(vector) behind = seen[(stop - 1) * PARTS];
-        for (int p = 1; p < PARTS; p++) behind |= seen[(stop - 1) * PARTS + p];
-        guessed[k].length -= !OF(any_negative)(behind) && guessed[k].length;
+        guessed[k].length -= (guessed[k].length > 0) & OF(all_past)(seen + (stop - 1) * PARTS);
 
-        /* The next walk starts where no replicate is at its edge yet. */
         OF(vector) step[PARTS];
         for (int p = 0; p < PARTS; p++) step[p] = now[PARTS + p] - now[p];
         int64_t next = from + (guessed[k].skip >> GUESS_BITS);
         next = next < stop ? next : stop;
-        for (; next > from; next--) {
-            OF(vector) past = ~(seen[next * PARTS] - step[0]);
-            for (int p = 1; p < PARTS; p++) past |= ~(seen[next * PARTS + p] - step[p]);
-            if (!OF(any_negative)(past)) break;
-            guessed[k].skip -= GUESS_UP;
-        }
-        const int64_t later = next < stop ? next + 1 : stop;
-        OF(vector) past = ~(seen[later * PARTS] - step[0]);
-        for (int p = 1; p < PARTS; p++) past |= ~(seen[later * PARTS + p] - step[p]);
-        guessed[k].skip += next < stop && !OF(any_negative)(past);
+        for (; next > from && !OF(all_before)(seen + next * PARTS, step); next--) guessed[k].skip -= GUESS_UP;
+        guessed[k].skip += (next < stop) & OF(all_before)(seen + (next + (next < stop)) * PARTS, step);
         for (int p = 0; p < PARTS; p++) start[p] = seen[next * PARTS + p] - step[p];
         from = next;
     }
