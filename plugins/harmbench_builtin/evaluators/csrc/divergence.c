@@ -80,8 +80,9 @@ static const char *refusal(const divergence_task *t, Py_ssize_t order, Py_ssize_
 
 PyDoc_STRVAR(add_doc, "add(order, inside, codes, counts, own, others, share, out, effective, sizes, tolerance, set)\n\n"
                       "Add divergences to `out` (see divergence.h). sizes: features, padded, rows, replicates,\n"
-                      "contrasts, manufacturers, bins, fixed_codes. set: 0 baseline, 1 AVX2, 2 AVX-512, -1 the best.\n"
-                      "True when done; False, `out` then being worthless, when fixed point cannot hold the rows.");
+                      "contrasts, manufacturers, bins, fixed_codes, wide. set: 0 baseline, 1 AVX2, 2 AVX-512,\n"
+                      "-1 the best. Returns for how many contrasts of groups of replicates 32 bits were enough;\n"
+                      "None, `out` then being worthless, when fixed point cannot hold the rows.");
 
 static PyObject *add(PyObject *module, PyObject *args) {
     enum { ORDER, INSIDE, CODES, COUNTS, OWN, OTHERS, SHARE, OUT, EFFECTIVE, BUFFERS };

@@ -5,9 +5,7 @@
 
 #include <stdint.h>
 
-#ifndef DIVERGENCE_CHUNK
-#define DIVERGENCE_CHUNK 8 /* rows between two looks at whether an edge is passed */
-#endif
+#define DIVERGENCE_CHUNK 8 /* rows that are walked over at once */
 
 typedef struct {
     /* Features: rows of each one in the order of its values, padded to a multiple of DIVERGENCE_CHUNK with `rows`. */
@@ -26,8 +24,8 @@ typedef struct {
     int64_t contrasts, manufacturers;
     int bins;
     double tolerance;
-    int wide;          /* work with 64 bits even where 32 are enough: the same figures, for tests */
-    int64_t narrow;    /* set: how many contrasts of groups of replicates were worked on with 32 bits */
+    int wide;       /* work with 64 bits even where 32 are enough: the same figures, for tests */
+    int64_t narrow; /* set: how many contrasts of groups of replicates were worked on with 32 bits */
     double *out;       /* (features, contrasts, replicates): added to */
     double *effective; /* the same shape: bins that hold mass, times share, added to; or NULL */
 } divergence_task;
