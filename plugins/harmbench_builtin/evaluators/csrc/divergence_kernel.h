@@ -32,7 +32,7 @@
 #define VECTOR 16
 #endif
 #define WIDTH (VECTOR / 8)
-#define LANES 32                                 /* replicates of a group */
+#define LANES 32                                   /* replicates of a group */
 #define ROW_BYTES (VECTOR < 32 ? 4 * VECTOR : 128) /* a row's in the tables: what fits the registers, and the cache */
 #define PARTS (ROW_BYTES / VECTOR)
 #define CHUNK DIVERGENCE_CHUNK
@@ -42,7 +42,7 @@
 #define NOTHING 1e-10  /* shares below are what rounding leaves of none */
 #define ROUNDING 4e-15 /* a divergence below is 0: identical groups differ by rounding only */
 #define GUESS_BITS 3
-#define GUESS_UP 3
+#define GUESS_UP 3 /* how far a guess goes back when it was wrong: what is spared creeps up by 1 */
 
 #include "divergence_sums.h"
 
@@ -133,6 +133,7 @@ static int prepare(const divergence_task *t, int64_t c, const int64_t *rows_of, 
             if (!rows_of[m * LANES + i]) there = 0;
             else if (multiple) multiple = common_multiple(multiple, 2 * mixed * rows_of[m * LANES + i], full);
         }
+        /* Not a multiple of it that fills the bits there are: either width then rounds the same numbers the same way. */
         const int64_t scale = multiple ? multiple : full;
         for (int64_t m = 0; m < L; m++) {
             const int64_t of = rows_of[m * LANES + i];

@@ -1,5 +1,5 @@
 /* The walk over the rows and the sums over the bins, for numbers of BITS bits: divergence_kernel.h includes it for 32
-   and for 64. A row of either table has 128 bytes: 32 or 16 replicates. */
+   and for 64. A row has ROW_BYTES in the tables of either; they hold as many replicates as there is room for. */
 
 #if BITS == 32
 #define OF(name) name##_32
@@ -135,9 +135,9 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
             guessed[k].length += GUESS_UP;
         }
         for (int p = 0; p < PARTS; p++) at[p] = found[p] + now[p];
-        if (k == edges - 1) break;
-
+        /* Guesses creep to the shorter walk while it would do, and jump back when it does not. */
         guessed[k].length -= (guessed[k].length > 0) & OF(all_past)(seen + (stop - 1) * PARTS);
+        if (k == edges - 1) break;
 
         OF(vector) step[PARTS];
         for (int p = 0; p < PARTS; p++) step[p] = now[PARTS + p] - now[p];
@@ -150,7 +150,8 @@ static inline __attribute__((always_inline)) void OF(find_edges)(const lanes *l,
     }
 }
 
-/* D = 1/2 sum of p log2(p / m) + q log2(q / m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. */
+/* D = sum of m + p/2 log2(p / 2m) + q/2 log2(q / 2m), m = (p + q) / 2: the same as H(m) - (H(p) + H(q)) / 2. The halves
+   are the groups' parts of the mass; the sum of m is known. */
 static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *divergence) {
     const NUMBER low = (NUMBER)((1LL << l->own_bits) - 1), *at = l->at;
     const int side = SIDE * WIDTH < ACROSS ? SIDE : ACROSS / WIDTH;
@@ -179,8 +180,7 @@ static inline void OF(sum_up)(const lanes *l, int bins, int lane, double *diverg
             memcpy(&whole, l->whole + lane + from + i * WIDTH, sizeof whole);
             memcpy(&there, l->present + lane + from + i * WIDTH, sizeof there);
             doubles d = whole + sum[i] * per;
-            d = keep(d, (d > ROUNDING) | (d < -ROUNDING));
-            d = d + there;
+            d = keep(d, (d > ROUNDING) | (d < -ROUNDING)) + there;
             memcpy(divergence + from + i * WIDTH, &d, sizeof d);
         }
     }
