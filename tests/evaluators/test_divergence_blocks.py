@@ -152,14 +152,14 @@ def test_what_cannot_be_read_is_refused():
     order = np.zeros((1, COMPILED.CHUNK), np.int32)
     code, own, others = np.array([0, 1], np.int16), np.array([0], np.int32), np.array([[0, 1]], np.uint8)
     out, share = np.zeros((1, 1, 1)), np.ones(1)
-    sizes = (1, COMPILED.CHUNK, 2, 1, 1, 2, 10, 1)
+    sizes = (1, COMPILED.CHUNK, 2, 1, 1, 2, 10, 1, 0)
 
     def call(**other):
         given = {"order": order, "inside": None, "codes": code, "counts": None, "own": own, "others": others,
                  "share": share, "out": out, "effective": None, "sizes": sizes, **other}  # fmt: skip
         return COMPILED.add(*given.values(), 1e-11, -1)
 
-    assert call() is True
+    assert call() == 1
     for wrong, message in (
         ({"order": order + 3}, "order must hold rows"),
         ({"codes": code + 1}, "codes must be manufacturers"),
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_is_refused():
         ({"own": own + 1}, "without own"),
         ({"out": np.zeros(2)}, "out must be"),
         ({"counts": np.full((2, 1), -1, np.int32)}, "negative"),
-        ({"sizes": (1, 4, 2, 1, 1, 2, 1, 1)}, "CHUNK|bins"),
+        ({"sizes": (1, 4, 2, 1, 1, 2, 1, 1, 0)}, "CHUNK|bins"),
     ):
         with pytest.raises(ValueError, match=message):
             call(**wrong)

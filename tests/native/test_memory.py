@@ -1,4 +1,4 @@
-"""The compiled engine under AddressSanitizer, UndefinedBehaviorSanitizer and valgrind; see README.md."""
+"""The compiled parts under AddressSanitizer, UndefinedBehaviorSanitizer and valgrind; see README.md."""
 
 from __future__ import annotations
 
@@ -28,15 +28,27 @@ def _library(name: str) -> str:
     return found
 
 
-def test_sanitizers_find_nothing_on_any_mask_or_setting(tmp_path: Path) -> None:
-    libraries = f"{_library('libasan.so')} {_library('libubsan.so')}"
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the compiled parts, built with the sanitizers."""
+    folder = tmp_path_factory.mktemp("checked")
     checks = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g"
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--force",
-         "--build-temp", str(tmp_path / "temp"), "--build-lib", str(tmp_path / "lib")],
+         "--build-temp", str(folder / "temp"), "--build-lib", str(folder / "lib")],
         cwd=ROOT, env={**os.environ, "CFLAGS": checks}, check=True, capture_output=True,
     )  # fmt: skip
-    (built,) = (tmp_path / "lib").rglob("_engine*.so")
+    return folder / "lib"
+
+
+@pytest.mark.parametrize(
+    ("script", "part"),
+    [("exercise.py", "_engine"), ("exercise_divergence.py", "_divergence")],
+    ids=["features", "divergence"],
+)
+def test_sanitizers_find_nothing_on_anything_that_is_given(checked: Path, script: str, part: str) -> None:
+    libraries = f"{_library('libasan.so')} {_library('libubsan.so')}"
+    (built,) = checked.rglob(f"{part}*.so")
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
@@ -45,8 +57,8 @@ def test_sanitizers_find_nothing_on_any_mask_or_setting(tmp_path: Path) -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    script = Path(__file__).with_name("exercise.py")
-    done = subprocess.run([sys.executable, str(script), str(built)], env=environment, capture_output=True, text=True)
+    path = Path(__file__).with_name(script)
+    done = subprocess.run([sys.executable, str(path), str(built)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "runtime error" not in done.stderr
     assert done.stdout.startswith("exercised")

@@ -37,6 +37,7 @@ def _compiled() -> ModuleType | None:
 COMPILED = _compiled()
 """None where the package was installed without a C compiler: the same figures, about ten times slower."""
 BEST_SET = -1  # of the compiled program's instruction sets; tests set others
+WIDE = False  # 64-bit numbers even where 32 bits are enough: the same bits come out, which tests make sure of
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,9 @@ class _Part:
             its = np.zeros_like(effective)
         sizes = (columns, order.shape[1], rows, self.replicates.size, *others.shape, self.bins, int(codes.ndim == 1))
         if COMPILED.add(
-            order, inside, codes, self.replicates.counts, own, others, self.stratum.share, mine, its, sizes,
-            TOLERANCE, BEST_SET,
-        ):  # fmt: skip
+            order, inside, codes, self.replicates.counts, own, others, self.stratum.share, mine, its,
+            (*sizes, int(WIDE)), TOLERANCE, BEST_SET,
+        ) is not None:  # fmt: skip
             out += mine
             if effective is not None and its is not None:
                 effective += its

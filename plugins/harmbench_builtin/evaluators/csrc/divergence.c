@@ -10,9 +10,9 @@
 
 #define MAX_MANUFACTURERS 64
 #define MAX_BINS 4096
-#define MAX_ROWS (1 << 26) /* times 16 it still fits 32 bits */
+#define MAX_ROWS (1 << 26) /* times 16, in 8 bytes, it still fits 32 bits */
 
-typedef int (*kernel)(const divergence_task *);
+typedef int (*kernel)(divergence_task *);
 
 static int best_set(void) {
 #ifdef DIVERGENCE_X86
@@ -80,21 +80,22 @@ static const char *refusal(const divergence_task *t, Py_ssize_t order, Py_ssize_
 
 PyDoc_STRVAR(add_doc, "add(order, inside, codes, counts, own, others, share, out, effective, sizes, tolerance, set)\n\n"
                       "Add divergences to `out` (see divergence.h). sizes: features, padded, rows, replicates,\n"
-                      "contrasts, manufacturers, bins, fixed_codes. set: 0 baseline, 1 AVX2, 2 AVX-512, -1 the best.\n"
-                      "True when done; False, `out` then being worthless, when fixed point cannot hold the rows.");
+                      "contrasts, manufacturers, bins, fixed_codes, wide. set: 0 baseline, 1 AVX2, 2 AVX-512,\n"
+                      "-1 the best. Returns for how many contrasts of groups of replicates 32 bits were enough;\n"
+                      "None, `out` then being worthless, when fixed point cannot hold the rows.");
 
 static PyObject *add(PyObject *module, PyObject *args) {
     enum { ORDER, INSIDE, CODES, COUNTS, OWN, OTHERS, SHARE, OUT, EFFECTIVE, BUFFERS };
     PyObject *given[BUFFERS];
     Py_buffer view[BUFFERS] = {0};
     divergence_task t = {0};
-    long long n[8];
+    long long n[9];
     int set, status = 0, ok = 1;
     const char *why = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOOOOOO(LLLLLLLL)di", &given[0], &given[1], &given[2], &given[3], &given[4],
+    if (!PyArg_ParseTuple(args, "OOOOOOOOO(LLLLLLLLL)di", &given[0], &given[1], &given[2], &given[3], &given[4],
                           &given[5], &given[6], &given[7], &given[8], &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6],
-                          &n[7], &t.tolerance, &set))
+                          &n[7], &n[8], &t.tolerance, &set))
         return NULL;
     for (int i = 0; i < BUFFERS && ok; i++) {
         if ((i == INSIDE || i == COUNTS || i == EFFECTIVE) && given[i] == Py_None) continue;
@@ -103,7 +104,7 @@ static PyObject *add(PyObject *module, PyObject *args) {
     }
     if (ok) {
         t.features = n[0], t.padded = n[1], t.rows = n[2], t.replicates = n[3];
-        t.contrasts = n[4], t.manufacturers = n[5], t.bins = (int)n[6], t.fixed_codes = n[7] != 0;
+        t.contrasts = n[4], t.manufacturers = n[5], t.bins = (int)n[6], t.fixed_codes = n[7] != 0, t.wide = n[8] != 0;
         t.order = view[ORDER].buf, t.inside = view[INSIDE].buf, t.codes = view[CODES].buf;
         t.counts = view[COUNTS].buf, t.own = view[OWN].buf, t.others = view[OTHERS].buf;
         t.share = view[SHARE].buf, t.out = view[OUT].buf, t.effective = view[EFFECTIVE].buf;
@@ -123,7 +124,8 @@ static PyObject *add(PyObject *module, PyObject *args) {
         return NULL;
     }
     if (status == 1) return PyErr_NoMemory();
-    return PyBool_FromLong(status == 0);
+    if (status) Py_RETURN_NONE;
+    return PyLong_FromLongLong(t.narrow);
 }
 
 static PyObject *sets(PyObject *module, PyObject *nothing) {

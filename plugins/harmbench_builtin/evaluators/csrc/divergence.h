@@ -5,8 +5,7 @@
 
 #include <stdint.h>
 
-#define DIVERGENCE_LANES 16
-#define DIVERGENCE_CHUNK 16 /* rows between two looks at whether an edge is passed */
+#define DIVERGENCE_CHUNK 8 /* rows that are walked over at once */
 
 typedef struct {
     /* Features: rows of each one in the order of its values, padded to a multiple of DIVERGENCE_CHUNK with `rows`. */
@@ -25,13 +24,15 @@ typedef struct {
     int64_t contrasts, manufacturers;
     int bins;
     double tolerance;
+    int wide;       /* work with 64 bits even where 32 are enough: the same figures, for tests */
+    int64_t narrow; /* set: how many contrasts of groups of replicates were worked on with 32 bits */
     double *out;       /* (features, contrasts, replicates): added to */
     double *effective; /* the same shape: bins that hold mass, times share, added to; or NULL */
 } divergence_task;
 
 /* 0: done; 1: no memory; 2: too many rows for the fixed point (then nothing was added). */
-int divergence_baseline(const divergence_task *task);
-int divergence_avx2(const divergence_task *task);
-int divergence_avx512(const divergence_task *task);
+int divergence_baseline(divergence_task *task);
+int divergence_avx2(divergence_task *task);
+int divergence_avx512(divergence_task *task);
 
 #endif

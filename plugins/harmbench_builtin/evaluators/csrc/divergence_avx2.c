@@ -2,4 +2,4 @@
 
 #include "divergence_kernel.h"
 
-int divergence_avx2(const divergence_task *task) { return run(task); }
+int divergence_avx2(divergence_task *task) { return run(task); }

@@ -2,4 +2,4 @@
 
 #include "divergence_kernel.h"
 
-int divergence_avx512(const divergence_task *task) { return run(task); }
+int divergence_avx512(divergence_task *task) { return run(task); }
