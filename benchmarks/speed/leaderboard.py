@@ -26,15 +26,12 @@ unfriendly_cpu_seconds (in `environment`)
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import resource
 import sys
 import time
 
 import numpy as np
+from common import environment, parser, show
 from threadpoolctl import threadpool_limits
 
 from harmbench.data import FEATURE_CLASSES, FeatureTable, Floats
@@ -150,37 +147,21 @@ def peak_memory_mb() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_FEATURES} features, scaled up")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
-    load = os.getloadavg()[0]
+    options = parser(__doc__, f"{QUICK_FEATURES} features, scaled up").parse_args()
+    before = environment(("numpy",), threads=THREADS, compiled=divergence_blocks.COMPILED is not None)
     with threadpool_limits(1):
         wall, cpu, lines = measure(QUICK_FEATURES if options.quick else FEATURES)
         figures = {"bootstrap_seconds": wall, "peak_memory_mb": peak_memory_mb()}
         unfriendly_cpu = unfriendly()
-    if options.json:
-        environment = {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": THREADS,
-            "compiled": divergence_blocks.COMPILED is not None,
-            "scaled_up": options.quick,
-            "load": load,
-            "unfriendly_cpu_seconds": unfriendly_cpu,
-        }
-        print(json.dumps({"figures": figures, "spread": {"cpu_seconds": [cpu, cpu]}, "environment": environment}))
-        return
-    print("\n".join(lines))
-    print(
+    scaled = f", scaled up from {QUICK_FEATURES} features" if options.quick else ""
+    lines += [
         f"{METHODS} methods x {FEATURES} features x {len(SHARES)} manufacturers x {REPLICATES} replicates, {PATIENTS} "
-        f"patients{', scaled up from ' + str(QUICK_FEATURES) + ' features' if options.quick else ''}: {wall:.1f} s "
-        f"(processor {cpu:.1f} s, {THREADS} threads, load {load:.1f} at the start), peak memory "
-        f"{figures['peak_memory_mb']:.0f} MiB"
-    )
-    print(f"JSD alone for row counts with hardly a common factor, scaled up: {unfriendly_cpu:.1f} processor s")
+        f"patients{scaled}: {wall:.1f} s (processor {cpu:.1f} s, {THREADS} threads; load {before['load']} at the "
+        f"start), peak memory {figures['peak_memory_mb']:.0f} MiB",
+        f"JSD alone for row counts with hardly a common factor, scaled up: {unfriendly_cpu:.1f} processor s",
+    ]
+    about = {**before, "scaled_up": options.quick, "unfriendly_cpu_seconds": unfriendly_cpu}
+    show(options.json, figures, {"cpu_seconds": [cpu, cpu]}, about, lines)
 
 
 if __name__ == "__main__":
