@@ -39,7 +39,7 @@ class Where:
 
 
 def contradictions(samples: Sequence[Sample], where: Where, partial: bool = False) -> Iterator[DataError]:
-    """Duplicate ids or images, a patient under two labels, pairs of one image or of several patients, broken hold-outs.
+    """Duplicate ids or images, a patient under two labels, bad pairs, broken hold-outs, names that tables cannot show.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def contradictions(samples: Sequence[Sample], where: Where, partial: bool = Fals
     partial : bool, default False
         Samples are missing: leave out what more samples could mend.
     """
+    yield from _names(samples, where)
     yield from _twice(samples, where)
     yield from _patients(samples, where)
     yield from _pairs(samples, where, partial)
@@ -59,6 +60,20 @@ def _grouped(keys: Sequence[str]) -> Mapping[str, list[int]]:
     for index, key in enumerate(keys):
         groups[key].append(index)
     return groups
+
+
+def _names(samples: Sequence[Sample], where: Where) -> Iterator[DataError]:
+    """Manufacturers and labels become names in results: `A|B` is a pair there, and a line is a line."""
+    for column in ("manufacturer", "label"):
+        for name, members in _grouped([getattr(s, column) for s in samples]).items():
+            bad = [c for c in name if c == "|" or not c.isprintable()]
+            if bad:
+                yield where.error(
+                    f"the {column} {name!r} holds {bad[0]!r} ({where.of(samples, members)}).",
+                    column,
+                    "Write it without '|', line breaks, tabs and invisible characters.",
+                    members[0],
+                )
 
 
 def _twice(samples: Sequence[Sample], where: Where) -> Iterator[DataError]:

@@ -96,7 +96,8 @@ def design_problems(
 ) -> Iterator[DataError]:
     """All reasons for which these samples cannot be benchmarked, as errors that are not raised.
 
-    Duplicate ids; an image file twice; a patient under two labels; one class only, or more than two; one manufacturer
+    A manufacturer or label whose name tables cannot show; duplicate ids; an image file twice; a patient under two
+    labels; one class only, or more than two; one manufacturer
     only; a manufacturer with too few patients; manufacturer and label perfectly confounded; pairs of one image or of
     several patients; a hold-out that lacks a part, shares a patient between its parts, or has a part that cannot be
     fitted on or scored. Images that only serve paired agreement (split "paired") count for ids, files, patients and

@@ -3,9 +3,11 @@
     python leaderboard/make.py [--on plax-phantom ...] [--out leaderboard] [--runs runs/leaderboard] [--jobs 2]
 
 Runs the benchmarks, rebuilds every figure from what the runs kept, writes a board per benchmark (README.md,
-index.html, leaderboard.json, .csv, .tex, figures/) and puts the head of the first one into the project's README. What
-is done is not done again: the same command goes on where it was stopped. Whoever runs it gets the same figures, times
-and memory apart.
+index.html, leaderboard.json, .csv, .tex, figures/), their list into leaderboard/README.md and the head of the default
+benchmark's board into the project's README. What is done is not done again: the same command goes on where it was
+stopped. Whoever runs it gets the same figures, times and memory apart.
+
+Some methods only (--method), or other settings (--set), make other boards: they want an --out of their own.
 
 All data are SYNTHETIC.
 """
@@ -24,6 +26,7 @@ from harmbench.leaderboard.model import Board, Figure
 from harmbench.plugins import Registry, build_registry
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMITTED = ROOT / "leaderboard"
 BENCHMARKS = ("plax-phantom", "plax-phantom-null", "plax-phantom-confounded", "plax-phantom-third")
 CHAINS = (
     "signed-log+combat",
@@ -42,7 +45,9 @@ CHAINS = (
 """Beside every method on its own: what the pages recommend to try together. Decided upon before any was scored."""
 PARTNER = ("select-maps",)
 """Methods that do nothing on their own: they choose among the maps of another."""
-BEGIN, END = "<!-- head of leaderboard/plax-phantom: made by leaderboard/make.py -->", "<!-- end -->"
+HEAD = "<!-- head of leaderboard/plax-phantom: made by leaderboard/make.py -->"
+LIST = "<!-- boards: made by leaderboard/make.py -->"
+END = "<!-- end -->"
 SHOWN = 8
 ALWAYS = ("none", "combat", "ssl-kernel")
 
@@ -106,29 +111,48 @@ def _interval(value: float, low: float | None, high: float | None) -> str:
     return texts[0] if len(texts) < 3 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
-def put_into_readme(path: Path, text: str) -> None:
-    """Replace what stands between the two marks."""
+def listed(folder: Path) -> str:
+    """A line for each board in the folder."""
+    lines = ["| board | data | methods ranked, below the gate | best |", "|---|---|---|---|"]
+    for path in sorted(folder.glob("*/leaderboard.json"), key=lambda p: (len(p.parent.name), p.parent.name)):
+        board = read_board(path)
+        ranked, failed = (sum(r.method != "none" for r in board.of(part)) for part in ("ranked", "below the gate"))
+        best = [row.method for row in board.of("ranked") if row.rank is not None and row.rank[0] == 1]
+        shown = best[0] + (f" and {len(best) - 1} more, not told apart" if len(best) > 1 else "") if best else "none"
+        title = board.title + ("" if "SYNTHETIC" in board.title or not board.synthetic else " (SYNTHETIC)")
+        lines.append(f"| [{path.parent.name}]({path.parent.name}/README.md) | {title} | {ranked}, {failed} | {shown} |")
+    return "\n".join(lines)
+
+
+def put_between(path: Path, begin: str, text: str) -> None:
+    """Replace what stands between two marks."""
     old = path.read_text(encoding="utf-8")
-    if BEGIN not in old or END not in old:
-        raise SystemExit(f"{path} lacks the marks '{BEGIN}' and '{END}'.")
-    new = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{text}\n{END}", old, flags=re.S)
+    if begin not in old or END not in old.partition(begin)[2]:
+        raise SystemExit(f"{path} lacks the marks '{begin}' and '{END}'.")
+    new = re.sub(f"{re.escape(begin)}.*?{re.escape(END)}", lambda _: f"{begin}\n{text}\n{END}", old, flags=re.S)
     path.write_text(new, encoding="utf-8")
 
 
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--on", nargs="+", default=list(BENCHMARKS), help="benchmarks")
-    parser.add_argument("--out", type=Path, default=ROOT / "leaderboard", help="where the boards go")
+    parser.add_argument("--out", type=Path, default=COMMITTED, help="where the boards go")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "leaderboard", help="where the run folders go")
     parser.add_argument("--method", nargs="+", default=[], help="instead of every shipped method")
     parser.add_argument("--set", action="append", default=[], help="as harmbench run --set (repeatable)")
     parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
-    parser.add_argument("--readme", type=Path, default=None, help="README whose head is replaced")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="README whose head is replaced")
     arguments = parser.parse_args(given)
+    whole = not arguments.method and not arguments.set
+    if not whole and arguments.out.resolve() == COMMITTED:
+        parser.error("with --method or --set the boards are others than those in leaderboard/: name another --out.")
     names = arguments.method or methods(build_registry())
-    boards = [make(benchmark, names, arguments) for benchmark in arguments.on]
-    if arguments.readme is not None:
-        put_into_readme(arguments.readme, head(boards[0]))
+    boards = {benchmark: make(benchmark, names, arguments) for benchmark in arguments.on}
+    if arguments.out.resolve() == COMMITTED or arguments.readme != ROOT / "README.md":
+        if BENCHMARKS[0] in boards:
+            put_between(arguments.readme, HEAD, head(boards[BENCHMARKS[0]]))
+        if (arguments.out / "README.md").exists():
+            put_between(arguments.out / "README.md", LIST, listed(arguments.out))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False, "text.parse_math": False, "axes.unicode_minus": True, "font.family": "sans-serif",
 }  # fmt: skip
 _PASSED, _FAILED, _GREY = "#0b6fa8", "#c2510c", "#767f8c"
+NAMES = ("pareto", "intervals", "sweep", "classes")
 _WIDTH = 6.7  # inches: a full text width
 _ACROSS = 4  # panels beside each other
 
@@ -122,7 +123,8 @@ def pareto(board: Board) -> Canvas | None:
     if gate.direction == "min":
         axes.invert_yaxis()
     named = rows if len(rows) <= CROWD else [r for r in rows if r.section == "ranked" or _on_front(r)]
-    words = "filled: on the Pareto front; orange: below the gate" + (", named in the tables" if named != rows else "")
+    words = "filled: on the Pareto front (in %: of resamples); orange: below the gate"
+    words += ", named in the tables" if named != rows else ""
     axes.set_title(_headline(board, words), fontsize=8, loc="left")
     _name_points(canvas, axes, rows, named, board)
     return canvas

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from harmbench.leaderboard.interpretation import Correlation, Interpretation, MethodInterpretation, Part
-from harmbench.leaderboard.render import number
+from harmbench.leaderboard.render import csv_text, number
 from harmbench.leaderboard.tables import Table
 from harmbench.run.cache import write_atomically
 
 NAME = "interpretation"
+FILES = (f"{NAME}.json", *(f"{NAME}-{part}.csv" for part in ("importance", "covariates", "stability")))
 IMPORTANCE = (
     "level", "name", "map", "feature_class", "folds", "kept", "frequency", "confirmed", "features", "shap", "share",
     "gap", "direction",
@@ -58,13 +59,8 @@ def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([["" if cell is None else _cell(cell) for cell in row] for row in rows])
+    writer.writerows(["" if c is None else csv_text(c) if isinstance(c, str) else c for c in row] for row in rows)
     return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Texts that a spreadsheet would take for a formula are made texts again."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def method_tables(one: MethodInterpretation, top: int) -> list[Table]:

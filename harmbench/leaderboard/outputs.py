@@ -121,7 +121,18 @@ def write(board: Board, folder: Path, formats: Sequence[str], evidence: Evidence
     contents = {name: make().encode() for key, (name, make) in texts.items() if key in formats} | beside
     for name, content in contents.items():
         write_atomically(folder / name, content)
+    for name in _possible(formats) - contents.keys():  # of a board that was here before
+        (folder / name).unlink(missing_ok=True)
     return [folder / name for name in contents]
+
+
+def _possible(formats: Sequence[str]) -> set[str]:
+    """Files that may come with these formats, and do not of every board."""
+    from harmbench.leaderboard.figures import NAMES
+    from harmbench.leaderboard.interpretation_files import FILES
+
+    drawn = {f"figures/{name}.{kind}" for name in NAMES for kind in FIGURE_FORMATS}
+    return {n for n in {"evidence.json", *FILES, *drawn} if Path(n).suffix[1:] in formats}
 
 
 def _page(board: Board, evidence: Evidence) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmbench.leaderboard.model import Board, Figure, Row
+from harmbench.leaderboard.model import Board, Definition, Figure, Row
 from harmbench.run.cache import write_atomically
 
 COLUMNS = ("Rank", "Method", "Gate", "JSD | label", "AUC within", "Worst AUC", "AUC pooled", "Manuf. AUC tree", "Time")
@@ -34,6 +35,11 @@ def with_interval(figure: Figure | None, digits: int = 3) -> str:
     if figure.low is None or figure.high is None:
         return number(figure.value, digits)
     return f"{number(figure.value, digits)} [{number(figure.low, digits)}, {number(figure.high, digits)}]"
+
+
+def below_zero(goal: Definition) -> str:
+    """The sentence on values below which nothing is gained; "" where there are none."""
+    return f"A {goal.label} below 0 counts as 0: no scanners are more alike than equal ones." if goal.least == 0 else ""
 
 
 def rank(row: Row) -> str:
@@ -105,7 +111,7 @@ def caption(board: Board) -> list[str]:
 def explanation(board: Board) -> list[str]:
     """How to read the table, with the definitions of its figures and their versions."""
     signal, goal = board.definitions[board.ranking["gate"]], board.definitions[board.ranking["goal"]]
-    margin = "minus that of `none`" if signal.direction == "max" else "of `none` minus the method's"
+    margin = "minus that of none" if signal.direction == "max" else "of none minus the method's"
     better = {"min": "smaller", "max": "larger"}[goal.direction]
     shown = [goal, signal] + [
         board.definitions[n] for n in ("auc_pooled", "manufacturer_auc_tree") if n in board.definitions
@@ -113,7 +119,8 @@ def explanation(board: Board) -> list[str]:
     return [
         f"Gate: the lower 95 % bound of {signal.label} {margin} lies above −{board.ranking['delta']:g}. "
         f"Methods that pass are ordered by {goal.label} ({better} is better); a rank such as 1–3 means that the data "
-        "cannot tell them apart.",
+        f"cannot tell them apart. {below_zero(goal)}".rstrip(),
+        f"Worst AUC: the manufacturer with the worst {signal.label}, and its value.",
         "Intervals are 95 %, from patient bootstrap on out-of-fold values, the same resamples for every method.",
         *(f"{d.label} (version {d.version}): {d.definition}." for d in shown),
         "Time: CPU seconds of image stage and extraction over all images, plus fitting and applying over all folds.",
@@ -125,7 +132,7 @@ def origin(board: Board) -> str:
     """Whether figures were rebuilt from stored predictions and features, and which were not."""
     recorded = [d.label for d in board.definitions.values() if d.recorded]
     if not board.rebuilt or len(recorded) == len(board.definitions):
-        return "Figures are as the run recorded them; `harmbench leaderboard build` works them out anew."
+        return "Figures are as the run recorded them; harmbench leaderboard build works them out anew."
     but = f", except {', '.join(recorded)}, which are as recorded" if recorded else ""
     return f"Figures were worked out anew from stored predictions and features, and equal the recorded ones{but}."
 
@@ -157,11 +164,13 @@ def by_manufacturer(board: Board) -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
+_MARKDOWN = {c: "\\" + c for c in "\\|<>`*_[]$~#"} | {"&": "&amp;", "@": "&#64;", "\n": " ", "\r": " ", "\t": " "}
+"""What a forge reads as markup, mathematics or a mention. Control and direction marks are left out: they turn lines."""
+
+
 def escape(text: str) -> str:
     """Text that cannot end a cell or start markup, wherever a user's names are shown."""
-    for character in "\\|<>`*_[]":
-        text = text.replace(character, "\\" + character)
-    return text.replace("\n", " ").replace("\r", " ")
+    return "".join(_MARKDOWN.get(c, "" if unicodedata.category(c) in ("Cc", "Cf") else c) for c in text)
 
 
 def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -197,8 +206,8 @@ def as_csv(board: Board) -> str:
          "p_value", "note"]
     )  # fmt: skip
     for row in board.rows:
-        head = [board.benchmark, board.benchmark_version, board.data["revision"], board.synthetic]
-        head += [row.method, row.role, row.section, "; ".join(row.flags), *(row.rank or ("", ""))]
+        head = [csv_text(board.benchmark), csv_text(board.benchmark_version), board.data["revision"], board.synthetic]
+        head += [csv_text(row.method), row.role, row.section, csv_text("; ".join(row.flags)), *(row.rank or ("", ""))]
         parts = [("overall", {m: {"": f} for m, f in row.overall.items()}), ("manufacturer", row.manufacturer)]
         parts += [("pair", row.pair), ("other", row.other)]
         for scope, metrics in parts:
@@ -207,13 +216,13 @@ def as_csv(board: Board) -> str:
                     shown = ["" if v is None else repr(v) for v in (f.value, f.low, f.high)]
                     p = "" if f.p_value is None else repr(f.p_value)
                     version = board.definitions[metric].version
-                    writer.writerow([*head, metric, version, scope, _safe(name), *shown, f.n, p, _safe(f.note)])
+                    writer.writerow([*head, metric, version, scope, csv_text(name), *shown, f.n, p, csv_text(f.note)])
     return sink.getvalue()
 
 
-def _safe(text: str) -> str:
-    """Spreadsheets run cells that start like a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+def csv_text(text: str) -> str:
+    """A text cell that no spreadsheet takes for a formula."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def as_json(board: Board) -> str:

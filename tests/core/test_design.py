@@ -117,6 +117,14 @@ def test_a_patient_under_two_labels_is_named_with_rows() -> None:
     )
 
 
+@pytest.mark.parametrize(("column", "name"), [("manufacturer", "GE|HCM"), ("manufacturer", "G\tE"), ("label", "HCM\n")])
+def test_names_that_results_cannot_show_are_refused(column: str, name: str) -> None:
+    samples = good()
+    samples[3] = replace(samples[3], **{column: name})
+    text = next(str(p) for p in design_problems(samples, CLASSES, file="manifest.csv", rows=range(2, 2 + len(samples))))
+    assert text.startswith(f"manifest.csv, row 5, column '{column}': the {column} {name!r} holds")
+
+
 def test_duplicate_ids_and_images() -> None:
     samples = good()
     samples[3] = replace(samples[3], id="s0")

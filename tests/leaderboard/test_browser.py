@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -14,6 +15,7 @@ from test_outputs import crowded
 from test_page import board, evidence, hostile  # noqa: F401 - fixtures
 
 from harmbench.leaderboard.page.build import page
+from harmbench.leaderboard.page.evidence import Names
 
 CHROMIUM = next((c for c in ("chromium", "chromium-browser", "google-chrome") if shutil.which(c)), "")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium, chromium-browser or google-chrome on PATH")
@@ -177,6 +179,67 @@ def test_another_feature_and_another_method_are_drawn(board, evidence, tmp_path)
     for method, shown in evidence.methods.items():
         assert seen[method][0] == [s.title for s in shown.stages]
         assert min(seen[method][1]) == 3  # a title, what it is, and a picture or a sentence
+
+
+def test_the_panel_before_shows_the_same_feature_or_none(board, evidence, tmp_path):  # noqa: F811
+    """Where a stage has several maps, another map's feature is never shown in a feature's place."""
+    cut = evidence.model_copy(deep=True)
+    (method,) = (m for m in cut.methods if m.startswith("laplacian"))
+    stage = cut.methods[method].stages[1]
+    table = cut.tables[stage.table]
+    names = cut.names[table.names]
+    full = names.names or [f"{m}_{s}" for m in names.maps for s in names.suffixes]
+    kept = [i for i, name in enumerate(full) if not name.endswith("firstorder_Mean")]
+    other = next(i for i, name in enumerate(full) if name.endswith("firstorder_Mean"))
+    kept = sorted([*kept, other])  # one map's Mean stays
+    width = {m: len(base64.b64decode(s)) // len(full) for m, s in table.shares.items()}
+    cut.tables[stage.table] = table.model_copy(update={
+        "names": len(cut.names), "low": [table.low[i] for i in kept], "high": [table.high[i] for i in kept],
+        "jsd": None,
+        "shares": {m: base64.b64encode(b"".join(base64.b64decode(s)[i * width[m]:(i + 1) * width[m]] for i in kept))
+                   .decode() for m, s in table.shares.items()},
+    })  # fmt: skip
+    cut.names.append(Names(names=[full[i] for i in kept]))
+    script = f"""
+        const choose = (id, value) => {{
+            const box = document.getElementById(id);
+            box.value = value;
+            box.dispatchEvent(new Event('change'));
+        }};
+        choose('dist-method', {json.dumps(method)});
+        const found = [];
+        for (const map of [...document.getElementById('dist-map').options].map((o) => o.value).filter(Boolean)) {{
+            choose('dist-map', map);
+            choose('dist-feature', 'firstorder_Mean');
+            const middle = document.querySelectorAll('#dist .panels > div')[1];
+            found.push([map, document.getElementById('dist-feature').value, middle.querySelector('.hint').textContent]);
+        }}
+        return found;
+    """
+    seen = ask(page(board, cut), script, tmp_path)
+    assert all(feature == "firstorder_Mean" for _, feature, _ in seen)
+    assert any(shown.startswith("This feature is not among") for _, _, shown in seen)
+    assert all(shown.startswith((f"{map_}_{feature}", "This feature is not")) for map_, feature, shown in seen)
+
+
+def test_the_points_of_the_pareto_plot_are_one_stop_of_the_tab_key(board, evidence, tmp_path):  # noqa: F811
+    script = """
+        const points = [...document.querySelectorAll('#pareto .point')];
+        const stops = () => points.map((p) => p.getAttribute('tabindex'));
+        const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+        points[0].focus();
+        const found = [stops()];
+        for (const key of ['ArrowRight', 'End', 'ArrowRight', 'Home']) {
+            press(key);
+            found.push([points.indexOf(document.activeElement), stops().filter((s) => s === '0').length]);
+        }
+        const pictures = [...document.querySelectorAll('#dist svg')].map((s) => s.getAttribute('aria-label'));
+        return [found, pictures];
+    """
+    (first, right, end, beyond, home), pictures = ask(page(board, evidence), script, tmp_path)
+    assert first == ["0", *["-1"] * (len(first) - 1)]
+    assert [right, end, beyond, home] == [[1, 1], [len(first) - 1, 1], [len(first) - 1, 1], [0, 1]]
+    assert pictures and all("median about" in words for words in pictures)
 
 
 def test_the_theme_button_goes_through_light_and_dark(board, tmp_path):  # noqa: F811

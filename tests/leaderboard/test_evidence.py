@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from builders import table
 from harmbench.leaderboard.collect import build
+from harmbench.leaderboard.page import reading
 from harmbench.leaderboard.page.evidence import BINS
 from harmbench.leaderboard.page.histograms import counted, most_features, short_names
 from harmbench.leaderboard.page.reading import read_evidence, reliability_bins, wilson
@@ -79,8 +80,8 @@ def test_tables_over_the_budget_keep_the_features_with_the_largest_jsd():
     each = 30 + 2 * BINS * 4 // 3
     assert most_features([small, large], 104 * each) == 100
     assert most_features([small, large], 24 * each) == 20  # 4 of the small one, 20 of the large one
-    assert large.kept(20).tolist() == list(range(80, 100))
-    assert small.kept(20).tolist() == [0, 1, 2, 3]
+    assert large.kept(20, large.order).tolist() == list(range(80, 100))
+    assert small.kept(20, small.order).tolist() == [0, 1, 2, 3]
     assert most_features([], 10) == 0
 
 
@@ -128,3 +129,23 @@ def test_a_run_of_schema_1_has_no_such_evidence_and_says_why():
     folder = old if (old / "plan.json").exists() else next(old.glob("*/plan.json")).parent
     found = read_evidence([folder])
     assert not found.tables and "schema 1" in found.absent["distributions"]
+
+
+def test_tables_of_the_same_features_keep_the_same_ones(kept_run, monkeypatch):
+    monkeypatch.setattr(reading, "BUDGET", 40_000)
+    found = read_evidence([kept_run])
+    before, after = (found.tables[stage.table] for stage in found.methods["zscore"].stages)
+    assert before.names == after.names and "some distributions" in found.absent
+    assert 0 < len(before.low) < 90  # of 102
+
+
+def test_rows_of_one_score_are_one_point_of_the_reliability_diagram():
+    label = np.arange(80) % 2
+    (only,) = reliability_bins(np.full(80, 0.5), label)
+    assert (only.predicted, only.observed, only.n) == (0.5, 0.5, 80)
+    score = np.concatenate([np.full(40, 0.2), np.linspace(0.3, 0.9, 40)])
+    for order in (np.arange(80), np.random.default_rng(0).permutation(80)):
+        found = reliability_bins(score[order], label[order])
+        assert found[0].n == 40 and found[0].predicted == pytest.approx(0.2) and found[0].observed == 0.5
+        assert [b.n for b in found[1:]] == [10] * 4 or sum(b.n for b in found) == 80
+        assert len({b.predicted for b in found}) == len(found)

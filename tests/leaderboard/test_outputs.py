@@ -12,7 +12,7 @@ import pytest
 
 from harmbench.cli import run_command
 from harmbench.errors import UsageError
-from harmbench.leaderboard import figures, outputs
+from harmbench.leaderboard import figures, outputs, render
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.files import read_board
 from harmbench.leaderboard.latex import escape, latex
@@ -22,6 +22,7 @@ from harmbench.leaderboard.page.evidence import Evidence, Numbers
 from harmbench.leaderboard.page.qc import checks
 from harmbench.leaderboard.page.reading import read_evidence
 from harmbench.leaderboard.page.sections import finding
+from harmbench.leaderboard.render import escape as markdown_escape
 
 needs_matplotlib = pytest.mark.skipif(bool(figures.missing()), reason=figures.missing() or "matplotlib is there")
 
@@ -150,6 +151,43 @@ def test_latex_has_six_cells_in_every_line(board):
     assert all(len(re.findall(r"(?<!\\)&", line)) == 5 for line in lines)
     assert r"a\_b \& c \% d" in text and "−" not in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_latex_names_what_pdftex_cannot_print_and_says_what_the_other_tables_say(board):
+    assert escape("Müller 日\u202e\t") == "Müller [U+65E5][U+202E][U+0009]"
+    made = board.model_copy(deep=True)
+    made.rows[0].flags, made.rows[1].flags = ["uses label"], ["uses label", "leak_caught"]
+    made.rows[-1].section = "not run"
+    text = latex(made)
+    caption = re.search(r"\\caption\{(.*)\}\n", text)[1]
+    assert r"\textsuperscript{a}\,uses label; \textsuperscript{b}\,leak\_caught" in caption
+    assert rf"{made.rows[0].method}\textsuperscript{{a}} &" in text.replace(r"\allowbreak{}", "")
+    assert r"\textsuperscript{a,b} &" in text
+    assert f"Not run: {made.rows[-1].method}." in caption and "below 0 counts as 0" in caption
+
+
+def test_markdown_shows_names_as_they_are_on_a_forge():
+    shown = markdown_escape("a&lt;b $x$ @you ~~no~~ \u202eback\tend")
+    assert shown == r"a&amp;lt;b \$x\$ &#64;you \~\~no\~\~ back end"
+
+
+def test_no_text_cell_of_the_csv_is_a_formula(board):
+    made = board.model_copy(deep=True)
+    for row, name in zip(made.rows, ("=1+1", "\tx", "@sum", "-2"), strict=False):
+        row.method = name
+    cells = [line.split(",")[4] for line in render.as_csv(made).splitlines()[1:]]
+    assert all(cell[0] not in "=+-@\t" for cell in cells) and "'=1+1" in cells
+
+
+def test_files_of_the_board_before_do_not_stay(kept_run, tmp_path):
+    folder = tmp_path / "board"
+    (folder / "figures").mkdir(parents=True)
+    for name in ("figures/sweep.svg", "interpretation-importance.csv", "figures/mine.svg"):
+        (folder / name).write_text("old")
+    assert run_command(["leaderboard", "build", str(kept_run), "-o", str(folder), "--trust-stored", "-f", "csv"]) == 0
+    assert (folder / "figures" / "sweep.svg").exists()  # another format: not asked for
+    assert not (folder / "interpretation-importance.csv").exists()
+    assert (folder / "figures" / "mine.svg").exists()
 
 
 def test_latex_of_many_methods_goes_on_in_further_tables(board):

@@ -125,7 +125,7 @@ def distributions(evidence: Evidence, words: Definitions) -> Safe:
     choices = el("div", [_select(f"dist-{key}", label) for key, label in wanted], class_="choices")
     return section(
         "distributions", title, words.button("distributions"), choices, el("div", id="dist-legend", class_="keys"),
-        _plot("dist", "Histograms of the chosen feature by manufacturer, before and after"),
+        _plot("dist", "Histograms of the chosen feature by manufacturer, before and after", role="group"),
     )  # fmt: skip
 
 

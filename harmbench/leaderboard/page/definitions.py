@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harmbench.leaderboard.model import Board
 from harmbench.leaderboard.page.markup import Safe, el, text
+from harmbench.leaderboard.render import below_zero
 
 BETTER = {"min": "smaller is better", "max": "larger is better"}
 
@@ -59,12 +60,13 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
     """Titles and texts of what is no metric."""
     gate, goal = board.definitions[board.ranking["gate"]], board.definitions[board.ranking["goal"]]
     draws = board.settings["uncertainty"]["replicates"]
+    floor = below_zero(goal)
     margin = "minus that of none" if gate.direction == "max" else "of none minus the method's"
     return {
         "rank": (
             "Rank",
             f"Gate, then goal: methods that pass the gate are ordered by {goal.label}, {BETTER[goal.direction]}. "
-            f"There is no weighted total.\n"
+            f"There is no weighted total. {floor}\n"
             "1–3 means: the data allow any rank from 1 to 3, because paired differences to the others include 0. "
             "A letter names a tie group: neighbours in the order that cannot be told apart.",
         ),
@@ -87,13 +89,14 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
         "front": (
             "On the Pareto front",
             "A method is on the front when no other is at least as good at both goals and better at one. The figure is "
-            "the share of bootstrap replicates in which that holds. Filled points are on the front by their values.",
+            "the share of bootstrap replicates in which that holds. Filled points are on the front by their values. "
+            f"{floor}",
         ),
         "sweep": (
             "Weight sweep",
             "For display only; ranks do not rest on it. Both goals are put on a scale of named rows: harmonization 0 "
-            "at none and 1 at collapse (constant features), signal 0 at shuffle (rows permuted) and 1 at none; not "
-            "clipped. The total is the weighted sum. “First in” is the share of bootstrap replicates in which the "
+            "at none and 1 at collapse (constant features), signal 0 at shuffle (rows permuted) and 1 at none. "
+            f"{floor} The total is the weighted sum. “First in” is the share of bootstrap replicates in which the "
             "method has the largest total. The tick at 0.6 / 0.4 is the weighting that scib made a convention: 0.6 for "
             "what is to be kept, 0.4 for the batch effect removed.",
         ),
@@ -119,7 +122,8 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
             "Harmonization, feature selection and classifier are fitted on the other manufacturers and tested on the "
             "one left out. Balanced accuracy is at the threshold chosen on the others: it falls where scores are "
             "shifted, which an AUC hides. “Cross-validated” is the AUC inside the same manufacturer when it was in the "
-            "training folds. A dash: the method cannot serve a manufacturer that it has not seen, or it was not run.",
+            "training folds. n/a: the method cannot serve a manufacturer that it has not seen. A dash: there is no "
+            "figure.",
         ),
         "reliability": (
             "Reliability",
@@ -130,7 +134,9 @@ def _own_words(board: Board) -> dict[str, tuple[str, str]]:
         ),
         "shap": (
             "What carries the label",
-            "Boruta selects features on the training rows of each fold; “kept” says in how many. SHAP is the mean "
+            "Boruta selects features on the training rows of each fold. “Kept” says in how many folds the classifier "
+            "got the feature; “confirmed” in how many Boruta was sure of it (where it confirms nothing, its undecided "
+            "features are kept). “Kept in half of the folds” counts the features that were. SHAP is the mean "
             "absolute contribution to the log-odds of held-out rows, in the classifier behind the signal figures (0 in "
             "folds that did not keep the feature); that of a kernel or class is of the sum over its features. Share is "
             "its features' part of the sum of all.\n"

@@ -40,11 +40,11 @@ class Counted:
     jsd: Floats | None
     order: Floats
 
-    def kept(self, most: int) -> np.ndarray:
-        """Positions of at most so many features, in their order."""
+    def kept(self, most: int, order: Floats) -> np.ndarray:
+        """Positions of at most so many features, those with the largest values of `order`, as they stand."""
         if len(self.features) <= most:
             return np.arange(len(self.features))
-        value = np.where(np.isnan(self.order), -np.inf, self.order)
+        value = np.where(np.isnan(order), -np.inf, order)
         return np.sort(np.argsort(-value, kind="stable")[:most])
 
     def written(self, names: int, keep: np.ndarray) -> Histograms:

@@ -46,7 +46,7 @@ def _overview(methods: Sequence[MethodInterpretation], found: Interpretation, wo
     given = [n for n in found.definitions if any(_value(one, n) is not None for one in methods)]
     head = [
         el("th", "Method", scope="col"),
-        el("th", "Kept in half of the folds", scope="col"),
+        el("th", "Kept in half of the folds", words.button("shap"), scope="col"),
         el("th", "Leading kernel", words.button("shap"), scope="col") if maps else None,
         el("th", "Leading class", words.button("shap"), scope="col"),
         el("th", "Strongest covariate within manufacturer and label", words.button("covariates"), scope="col"),
@@ -60,10 +60,16 @@ def _overview(methods: Sequence[MethodInterpretation], found: Interpretation, wo
             el("td", _leader(one.of("map"))) if maps else None,
             el("td", _leader(one.of("class"))),
             el("td", _covariate(one)),
-            [el("td", number(_value(one, n), 2), title=one.stability[n].note or None) for n in given],
+            [el("td", number(_value(one, n), 2), _note(one, n)) for n in given],
         ]
         lines.append(el("tr", el("th", name_of(one.method), scope="row"), cells, class_=f"role-{one.role}"))
     return _table("What leads, and how far folds agree, by method", el("tr", head), lines)
+
+
+def _note(one: MethodInterpretation, metric: str) -> Safe | None:
+    """What the figure rests on: one of few pairs of folds says little."""
+    note = one.stability[metric].note if metric in one.stability else ""
+    return el("small", note, class_="rests") if note else None
 
 
 def _value(one: MethodInterpretation, metric: str) -> float | None:

@@ -18,7 +18,7 @@ from harmbench.results import StoredCell
 from harmbench.run.store import RunFolder, table_digest
 from harmbench.run.stored import RunData
 
-BUDGET = 3_000_000
+BUDGET = 2_500_000
 """Characters of the page that histograms may take; over it, large tables keep the features with the largest JSD."""
 GROUPS = 10
 """Points of a reliability diagram."""
@@ -100,8 +100,12 @@ class _Reader:
         """Give the tables to the evidence, cut down to a budget of characters."""
         most = most_features(list(self._tables.values()), budget)
         place: dict[tuple[str, ...], int] = {}
+        # Tables of the same features keep the same ones: a feature is there before and after, or not at all.
+        orders: dict[tuple[str, ...], Floats] = {}
+        for table in self._tables.values():
+            orders[table.features] = np.fmax(orders.get(table.features, table.order), table.order)
         for key, table in self._tables.items():
-            keep = table.kept(most)
+            keep = table.kept(most, orders[table.features])
             features = tuple(table.features[i] for i in keep)
             if features not in place:
                 place[features] = len(self.evidence.names)
@@ -109,7 +113,8 @@ class _Reader:
             self.evidence.tables[key] = table.written(place[features], keep)
         if any(len(table.features) > most for table in self._tables.values()):
             self.evidence.absent["some distributions"] = (
-                f"Tables of more than {most} features show the {most} with the largest JSD; the run folder holds all."
+                f"Tables of more than {most} features show the {most} with the largest JSD in any method; the run "
+                "folder holds all."
             )
 
 
@@ -177,7 +182,7 @@ def reliability(cell: StoredCell) -> dict[str, list[Bin]]:
 
 
 def reliability_bins(score: Floats, label: np.ndarray, groups: int = GROUPS) -> list[Bin]:
-    """Rows in the order of their score, cut into groups of equal size (of at least eight rows).
+    """Rows in the order of their score, cut into groups of equal size (of at least eight rows), never among equals.
 
     Returns
     -------
@@ -185,9 +190,12 @@ def reliability_bins(score: Floats, label: np.ndarray, groups: int = GROUPS) -> 
         Mean score, share of positives, and its Wilson 95 % interval.
     """
     order = np.argsort(score, kind="stable")
-    parts = np.array_split(order, max(1, min(groups, len(score) // 8)))
+    ordered = score[order]
+    sizes = [len(part) for part in np.array_split(order, max(1, min(groups, len(score) // 8)))]
+    # Rows of one score stay together, in the group that holds the first of them: their order says nothing.
+    cuts = np.unique(np.searchsorted(ordered, ordered[np.cumsum(sizes) - 1], side="right"))
     found = []
-    for rows in parts:
+    for rows in np.split(order, cuts[:-1]):
         n, share = len(rows), float(label[rows].mean())
         low, high = wilson(share, n)
         found.append(Bin(predicted=float(score[rows].mean()), observed=share, low=low, high=high, n=n))

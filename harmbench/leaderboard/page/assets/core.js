@@ -56,6 +56,24 @@ HB.makerKeys = (makers, kind) =>
     const line = HB.svg("line", { x1: 0, x2: 40, y1: 8, y2: 8, class: `${kind} ${HB.makerClass(maker)}` });
     return HB.el("span", {}, HB.svg("svg", { viewBox: "0 0 40 16", "aria-hidden": "true" }, line), maker);
   });
+// Many points, one stop of the Tab key: arrows, Home and End go from point to point.
+HB.oneStop = (points) => {
+  const go = (from, to) => {
+    points[from].setAttribute("tabindex", "-1");
+    points[to].setAttribute("tabindex", "0");
+    points[to].focus();
+  };
+  if (points.length) points[0].setAttribute("tabindex", "0");
+  points.forEach((node, i) => {
+    node.addEventListener("keydown", (event) => {
+      const last = points.length - 1;
+      const to = { ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: last }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      go(i, Math.min(last, Math.max(0, to)));
+    });
+  });
+};
 HB.redraw = [];
 HB.drawAll = () => HB.redraw.forEach((draw) => draw());
 {

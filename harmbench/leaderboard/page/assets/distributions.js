@@ -42,7 +42,9 @@
       const wanted = pick.map.value ? `${pick.map.value}_${pick.feature.value}` : pick.feature.value;
       const list = features(key);
       const exact = list.indexOf(wanted);
-      return exact >= 0 ? exact : list.findIndex((name) => split(name)[1] === pick.feature.value);
+      // The original image has one map of its own. Among several maps another one's feature would be another feature.
+      if (exact >= 0 || new Set(list.map((name) => split(name)[0])).size > 1) return exact;
+      return list.findIndex((name) => split(name)[1] === pick.feature.value);
     };
     const decoded = new Map();
     const bytes = (key, maker) => {
@@ -51,6 +53,16 @@
       return decoded.get(id);
     };
 
+    // What the picture shows, in words: where the middle half of each manufacturer's rows lies.
+    const inWords = (share, low, high) => {
+      const total = share.reduce((a, b) => a + b, 0);
+      const at = (part) => {
+        let sum = 0;
+        const k = share.findIndex((s) => (sum += s) >= part * total);
+        return Number((low + ((k + 0.5) / bins) * (high - low)).toPrecision(3));
+      };
+      return total ? `median about ${at(0.5)}, half of the rows from ${at(0.25)} to ${at(0.75)}` : "no rows";
+    };
     const panel = (stage, width) => {
       const table = tables[stage.table];
       const j = place(stage.table);
@@ -81,7 +93,9 @@
         share.forEach((s, k) => { d += `V${y(s)}H${x(k + 1)}`; });
         parts.push(HB.svg("path", { class: `hist ${HB.makerClass(makers[i])}`, d: `${d}V${y(0)}Z` }));
       });
-      return HB.el("div", {}, title, under, HB.svg("svg", { viewBox: `0 0 ${width} ${height}` }, ...parts));
+      const told = makers.map((m, i) => `${m}: ${inWords([...shares[i]], low, high)}`).join("; ");
+      const picture = { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${stage.title}, ${name}${jsd}. ${told}` };
+      return HB.el("div", {}, title, under, HB.svg("svg", picture, ...parts));
     };
 
     const draw = () => {
@@ -89,7 +103,7 @@
       const columns = Math.max(1, Math.min(stages.length, Math.floor(box.clientWidth / 320)));
       const width = Math.max(260, Math.floor((box.clientWidth - 20 * (columns - 1)) / columns));
       box.replaceChildren(HB.el("div", { class: "panels" }, ...stages.map((s) => panel(s, width))));
-      box.setAttribute("aria-label", `Histograms of ${pick.feature.value} by manufacturer: ${stages.map((s) => s.title).join(", ")}`);
+      box.setAttribute("aria-label", `Histograms of ${pick.map.value} ${pick.feature.value} by manufacturer: ${stages.map((s) => s.title).join(", ")}`);
     };
     const shown = HB.data.rows.map((row) => row.method).filter((m) => methods[m] && methods[m].stages.length);
     const start = shown.find((m) => methods[m].stages.length > 1 && HB.data.rows.find((r) => r.method === m).role === "method");

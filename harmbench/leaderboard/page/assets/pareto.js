@@ -87,6 +87,7 @@
     points.sort((a, b) => a.quiet - b.quiet); // drawn last, the quiet ones' names lie over the others
     for (const p of points) parts.push(point(p, x, y));
     box.replaceChildren(HB.svg("svg", { viewBox: `0 0 ${width} ${height}` }, ...parts));
+    HB.oneStop([...box.querySelectorAll(".point")]);
   };
 
   const point = (p, x, y) => {
@@ -99,7 +100,7 @@
     const whisker = (three, make) => (three[1] === null || three[2] === null ? null : HB.svg("line", { class: "whisker", ...make(three) }));
     const { label } = p;
     return HB.svg(
-      "g", { class: `point ${kind} ${on}`, tabindex: "0", role: "img", "aria-label": words },
+      "g", { class: `point ${kind} ${on}`, tabindex: "-1", role: "img", "aria-label": words },
       HB.svg("title", {}, words),
       whisker(row.goal, (t) => ({ x1: x(t[1]), x2: x(t[2]), y1: p.y, y2: p.y })),
       whisker(row.gate, (t) => ({ x1: p.x, x2: p.x, y1: y(t[1]), y2: y(t[2]) })),
