@@ -148,7 +148,9 @@ def _finish(plan: Plan, summary: Summary, json: bool) -> int:
 
         show_board(board)
     for record in summary.failed:
-        note(f"harmbench: {record['method']}: {record['status']}: {record['error']}")
+        note(
+            f"harmbench: {record['method']}: {record['status']}: {summary.shown.get(record['key']) or record['error']}"
+        )
         note(f"  log and traceback: {summary.folder}/records.jsonl, {summary.folder}/cells/{record['key']}/log.txt")
     if summary.interrupted:
         note(f"harmbench: interrupted; {len(summary.records)} of {len(plan.cells)} cells are kept in {summary.folder}.")

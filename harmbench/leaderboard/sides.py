@@ -18,6 +18,11 @@ from harmbench.results import MetricValue
 from harmbench.run.parquet import read_parquet
 
 Columns = Mapping[str, np.ndarray]
+OVER = {
+    "original": "original ids (schema 1)",
+    "revision": "hashed ids (schema 2)",
+    "key": "ids hashed with a key (schema 3)",
+}
 CLASSES = (*FEATURE_CLASSES, SHAPE_PREFIX.rstrip("_"))
 
 
@@ -140,8 +145,12 @@ def of_board(board: Board, method: str, label: str) -> Side:
 def _design(board: Board) -> dict[str, Any]:
     uncertainty = board.settings["uncertainty"]
     data = {k: board.data[k] for k in ("name", "revision", "classes", "counts")}
-    kept = "hashed ids (schema 2)" if board.rebuildable else "original ids (schema 1)"
-    return {**data, "seed": board.seed, "replicates": uncertainty["replicates"], "resamples drawn over": kept}
+    return {
+        **data,
+        "seed": board.seed,
+        "replicates": uncertainty["replicates"],
+        "resamples drawn over": OVER[board.data["ids"]],
+    }
 
 
 def _environment(board: Board) -> dict[str, Any]:
