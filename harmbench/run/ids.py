@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data import FeatureTable, ImageSet, Texts
+from harmbench.data import FeatureTable, ImageSet, Sample, Texts
 
 HIDDEN_COLUMNS = ("sample", "patient", "pair")
 SHORT = 3
@@ -80,6 +80,10 @@ class Pseudonyms:
             patient=self.texts(table.patient),
             pair=None if table.pair is None else self.texts(table.pair),
         )
+
+    def sample(self, sample: Sample) -> Sample:
+        """The same sample with its ids hashed."""
+        return replace(sample, id=self.of(sample.id), patient=self.of(sample.patient), pair=self.of(sample.pair))
 
     def columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """A long table with its columns `sample`, `patient` and `pair` hashed."""

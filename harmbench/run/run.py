@@ -165,10 +165,12 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
             )
         part.build()  # a parameter out of its range is an error now, not after an hour
     images, revision, notes, hidden = load_images(plan, options)
-    scored = images.subset([i for i, s in enumerate(images.samples) if s.split != "paired"])
+    # Folds are dealt in the order of the hashed ids: by that of the real ones, the folds of several repeats would tell
+    # who is who.
+    scored = [hidden.sample(s) for s in images.samples if s.split != "paired"]
     folds = {
         repeat: make_folds(
-            scored.samples,
+            scored,
             folds=plan.benchmark.splits.folds,
             repeat=repeat,
             seed=plan.seed,

@@ -17,6 +17,7 @@ from harmbench.run.plan import make_plan
 from harmbench.run.run import Options, load_images
 from harmbench.run.run import run as run_plan
 from harmbench.run.store import RunFolder
+from harmbench.splits import make_folds
 
 KEY = "k" * 48
 NASTY = [
@@ -215,3 +216,23 @@ def test_ids_are_hashed_with_a_key_that_nothing_published_holds(nasty_run):
             columns = read_parquet(path)
             if path.stem in ("rows", "features") or file == "raw":
                 assert columns["sample"].tolist() == sorted(columns["sample"].tolist()), path
+
+
+def test_folds_do_not_tell_the_order_of_the_real_ids(tiny_benchmark, tiny_registry, tmp_path):
+    """They are a function of the hashed ids: dealt again from what the folder holds, they are the same."""
+    plan = make_plan(load_benchmark(str(tiny_benchmark)), tiny_registry, ["center"])
+    summary = run_plan(plan, tiny_registry, Options(out=tmp_path / "out"))
+    known, splits = (read_parquet(summary.folder / f"{name}.parquet") for name in ("samples", "splits"))
+    rows = [i for i, split in enumerate(known["split"].tolist()) if split != "paired"]
+    samples = [
+        Sample(
+            id=known["sample"][i], image="", mask="", patient=known["patient"][i],
+            manufacturer=known["manufacturer"][i],
+            label="NP"[known["label"][i]],
+        )
+        for i in rows
+    ]  # fmt: skip
+    again = make_folds(samples, folds=3, repeat=0, seed=0, leave_one_manufacturer_out=False)
+    for fold in again:
+        held = set(splits["sample"][splits["fold"] == fold.name].tolist())
+        assert held == {samples[int(i)].id for i in fold.test}
