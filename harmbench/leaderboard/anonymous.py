@@ -17,9 +17,8 @@ from harmbench.run.columns import COVARIATE, table_digest
 from harmbench.run.ids import HIDDEN_COLUMNS, ranked
 from harmbench.run.stored import Columns, RunData
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_HASHED = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _PATH = re.compile(r"(?:^|[\s\"'=:(\[])(~?/(?:[\w.+-]+/)+[\w.+-]*|[A-Za-z]:[\\/][^\s\"']+|\\\\[^\s\"']+)")
-_OPTIONS = ("--data", "-d", "--out", "-o", "--plugin")
 COMMON = frozenset({"root", "user", "users", "runner", "home", "admin", "ubuntu", "localhost", "test", "harmbench"})
 """Names that say nothing, and that are words besides."""
 
@@ -57,6 +56,11 @@ class Names:
                     raise DataError(f"{error} is not in samples.parquet.", file=where, column=name) from None
         return result
 
+    def text(self, text: str) -> str:
+        """A text with its hashed ids replaced."""
+        known = {**self.pair, **self.patient, **self.sample}
+        return _HASHED.sub(lambda match: known.get(match.group(), match.group()), text)
+
     def digest(self, table: FeatureTable) -> str:
         """The digest of a raw table under its new ids."""
         samples = [self.sample[name] for name in table.samples.tolist()]
@@ -74,35 +78,26 @@ def samples_table(columns: Columns, covariates: bool) -> dict[str, Any]:
     return {name: column for name, column in columns.items() if covariates or not name.startswith(COVARIATE)}
 
 
-def record_of(record: Mapping[str, Any], raw: Callable[[str], str]) -> dict[str, Any]:
-    """A record without traceback, and without what an error text quotes (it may quote a sample or a file)."""
-    hidden = {k: _QUOTED.sub("'…'", v) for k, v in record["not_applicable"].items()}
+def plan_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without the key that ids were hashed with: whoever has it and a list of ids could tell who is who."""
+    return {**plan, "id_key": ""}
+
+
+def record_of(record: Mapping[str, Any], names: Names, raw: Callable[[str], str]) -> dict[str, Any]:
+    """A record without traceback, its hashed ids numbered."""
     return {
         **record,
         "details": "",
-        "error": _QUOTED.sub("'…'", record["error"]),
-        "not_applicable": hidden,
+        "error": names.text(record["error"]),
+        "not_applicable": {where: names.text(reason) for where, reason in record["not_applicable"].items()},
+        "pretraining": [{**p, "problem": names.text(p["problem"])} for p in record["pretraining"]],
         "raw": raw(record["raw"]) if record["raw"] else "",
     }
 
 
-def environment_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Environment entries whose command line tells neither where the data lay nor where results went."""
-    return [{**entry, "command": _command(entry["command"])} for entry in entries]
-
-
-def _command(words: list[str]) -> list[str]:
-    kept, hide = [], False
-    for word in words:
-        option, equals, _ = word.partition("=")
-        if hide:
-            kept.append("…")
-        elif option in _OPTIONS and equals:
-            kept.append(f"{option}=…")
-        else:
-            kept.append(word.replace("\\", "/").rsplit("/", 1)[-1])
-        hide = word in _OPTIONS
-    return kept
+def environment_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `environment.json` without the command, which names files; what it set is in `plan.json`."""
+    return {**entry, "command": []}
 
 
 def own_names() -> tuple[str, ...]:
