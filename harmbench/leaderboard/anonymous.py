@@ -7,9 +7,11 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
@@ -25,18 +27,23 @@ COMMON = frozenset({"root", "user", "users", "runner", "home", "admin", "ubuntu"
 
 @dataclass(frozen=True)
 class Names:
-    """Numbers in place of ids, in the order of the ids, so that the same resamples are drawn from them."""
+    """Numbers in place of ids, in the order of the ids, so that the same resamples are drawn from them.
+
+    Rows stand in their order too. Runs have them so since schema 3; before, they stood in that of somebody's list.
+    """
 
     sample: Mapping[str, str]
     patient: Mapping[str, str]
     pair: Mapping[str, str]
+    sorts: bool
 
     @classmethod
     def of(cls, data: RunData) -> Names:
         """Those of a run."""
         columns = data.samples
         pairs = ranked([p for p in columns["pair"].tolist() if p], "o")
-        return cls(ranked(columns["sample"].tolist(), "s"), ranked(columns["patient"].tolist(), "p"), {"": "", **pairs})
+        samples, patients = (ranked(columns[name].tolist(), name[0]) for name in ("sample", "patient"))
+        return cls(samples, patients, {"": "", **pairs}, sorts=data.plan["data"]["ids"] != "key")
 
     def columns(self, columns: Mapping[str, Any], where: Path) -> dict[str, Any]:
         """A table with its ids replaced.
@@ -54,6 +61,9 @@ class Names:
                     result[name] = [known[str(value)] for value in columns[name].tolist()]
                 except KeyError as error:
                     raise DataError(f"{error} is not in samples.parquet.", file=where, column=name) from None
+        if self.sorts and "sample" in result:
+            order = np.argsort(np.array(result["sample"], dtype=str), kind="stable")
+            result = {name: np.asarray(column)[order] for name, column in result.items()}
         return result
 
     def text(self, text: str) -> str:
@@ -63,14 +73,9 @@ class Names:
 
     def digest(self, table: FeatureTable) -> str:
         """The digest of a raw table under its new ids."""
-        samples = [self.sample[name] for name in table.samples.tolist()]
-        return table_digest(FeatureTable(**{**table.__dict__, "samples": _texts(samples)}))
-
-
-def _texts(names: list[str]) -> Any:
-    import numpy as np
-
-    return np.array(names, dtype=str)
+        renamed = replace(table, samples=np.array([self.sample[name] for name in table.samples.tolist()], dtype=str))
+        order = np.argsort(renamed.samples, kind="stable")
+        return table_digest(renamed.rows(order) if self.sorts else renamed)
 
 
 def samples_table(columns: Columns, covariates: bool) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from harmbench.run.stored import RunData
 
 LARGE = 50 * 2**20
 OLD_KEY = (
-    "the run is of schema 2: the order of its rows and the folds of its repeats may tell somebody who has the list of "
-    "ids who is who; run again with this harmbench"
+    "the run is of schema 2: its folds were dealt by the order of the ids, and those of several repeats may tell "
+    "somebody who has the list of ids who is who; run again with this harmbench"
 )
 
 

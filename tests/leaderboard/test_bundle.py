@@ -193,6 +193,15 @@ def tell_path(folder):
     (folder / "environment.json").write_text(json.dumps(entries))
 
 
+def tell_key(folder):
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps({**plan, "id_key": "a" * 48}))
+
+
+def tell_table(folder):
+    (cell_of(folder, "zscore") / "remarks.parquet").write_bytes(parquet_bytes({"note": ["Doe^Jane moved"]}))
+
+
 def tell_id(folder):
     path = folder / "samples.parquet"
     columns = read_parquet(path)
@@ -213,6 +222,8 @@ SPOILT = {
     spoil_columns: "samples and data: unexpected content .KeyError: 'split'",
     spoil_replicates: "figures rebuilt: .*replicates.npz: cannot be read",
     tell_path: "anonymous: environment.json: '/home/jane/patients/list.csv'",
+    tell_key: "no text of patients: plan.json: id_key tells",
+    tell_table: "remarks.parquet has no place in a bundle",
     tell_id: "anonymous: samples.parquet: the column 'patient' holds ids",
 }
 
@@ -232,25 +243,49 @@ def test_a_bundle_that_was_spoilt_and_sealed_again_is_found_out(bundle, registry
 
 def test_real_patients_covariates_are_left_out(small_run, registry, tmp_path):
     assert any(name.startswith("covariate ") for name in read_parquet(small_run / "samples.parquet"))
-    plan = json.loads((small_run / "plan.json").read_text())
-    plan["data"]["synthetic"] = False
-    (small_run / "plan.json").write_text(json.dumps(plan))
+    as_patients(small_run)
     folder = make_bundle(small_run, tmp_path / "real", registry=registry, **ASKED).folder
     assert not any(name.startswith("covariate ") for name in read_parquet(folder / "samples.parquet"))
     shutil.copy(small_run / "samples.parquet", folder / "samples.parquet")
     assert "tells of real patients" in problems(sealed(folder), registry)
 
 
-def test_errors_of_failed_methods_do_not_quote_samples(small_run, registry, tmp_path):
-    record = json.loads((small_run / "records.jsonl").read_text().splitlines()[0])
-    broken = {**record, "key": "f" * 16, "method": "broken", "role": "method", "status": "failed", "raw": ""}
-    broken |= {"error": "sample 'Doe^Jane' is empty", "details": "Traceback Doe^Jane"}
-    with (small_run / "records.jsonl").open("a") as file:
+def as_patients(run: Path) -> Path:
+    """The run as if its data were of patients."""
+    plan = json.loads((run / "plan.json").read_text())
+    plan["data"]["synthetic"] = False
+    (run / "plan.json").write_text(json.dumps(plan))
+    return run
+
+
+def with_failure(run: Path, **facts) -> Path:
+    """The run with one method more, that failed."""
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    record = next(line for line in lines if line["method"] == "zscore")
+    broken = {**record, "key": "f" * 16, "method": "broken", "status": "failed", "raw": "", "tables": []}
+    broken |= {"details": "Traceback Doe^Jane", "exception": "ValueError", "stage": "zscore", "fold": "cv-1", **facts}
+    with (run / "records.jsonl").open("a") as file:
         file.write(json.dumps(broken) + "\n")
+    return run
+
+
+def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run, registry, tmp_path):
+    with_failure(as_patients(small_run), error="ValueError: O'Brien-Mary_us1 of StMary is empty")
+    done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
+    for name in ("records.jsonl", "leaderboard.md", "leaderboard.json", "CHECKLIST.md"):
+        text = (done.folder / name).read_text()
+        assert not any(secret in text for secret in ("Doe", "Brien", "StMary")), name
+    assert "ValueError in zscore, fold cv-1 (its words are left out" in (done.folder / "records.jsonl").read_text()
+    assert "- the text of an error\n" in (done.folder / "CHECKLIST.md").read_text()
+    assert any("broken: failed" in warning for warning in done.warnings)
+
+
+def test_simulated_data_may_keep_the_text_of_an_error_with_numbers_for_ids(small_run, registry, tmp_path):
+    sample = read_parquet(small_run / "samples.parquet")["sample"][0]
+    with_failure(small_run, error=f"sample '{sample}' is empty")
     done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
     text = (done.folder / "records.jsonl").read_text()
-    assert "Doe" not in text and "sample '…' is empty" in text
-    assert any("broken: failed" in warning for warning in done.warnings)
+    assert "sample 's00' is empty" in text and "Traceback" not in text
 
 
 def test_what_would_tell_who_or_where_stops_the_bundle(small_run, registry, tmp_path, monkeypatch):
@@ -263,16 +298,21 @@ def test_what_would_tell_who_or_where_stops_the_bundle(small_run, registry, tmp_
     assert not (tmp_path / "out").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize(
-    ("words", "kept"),
-    [
-        (["harmbench", "run", "--data", "../jane/list.csv", "-m", "combat"], "harmbench run --data … -m combat"),
-        (["harmbench", "run", "--data=../jane/list.csv", "-o", "out"], "harmbench run --data=… -o …"),
-        (["harmbench", "run", "-b", "mine/bench.toml"], "harmbench run -b bench.toml"),
-    ],
-)
-def test_the_command_line_does_not_tell_where_data_lie(words, kept):
-    assert anonymous.environment_of([{"command": words}]) == [{"command": kept.split()}]
+def test_no_bundle_holds_a_command_or_the_key_of_its_ids(kept_bundle, kept_run):
+    assert all(entry["command"] == [] for entry in json.loads((kept_bundle / "environment.json").read_text()))
+    key = json.loads((kept_run / "plan.json").read_text())["id_key"]
+    assert len(key) == 48 and json.loads((kept_bundle / "plan.json").read_text())["id_key"] == ""
+    assert not any(key.encode() in p.read_bytes() for p in kept_bundle.rglob("*") if p.is_file())
+
+
+def test_replicates_that_look_like_a_path_are_none(bundle, registry):
+    data = json.loads((bundle / "leaderboard.json").read_text())
+    from harmbench.leaderboard.check_bundle import untold
+
+    for row in data["rows"]:
+        row["draws"] = {name: "/" + text[1:6] + "/" + text[7:] for name, text in row["draws"].items()}
+    (bundle / "leaderboard.json").write_text(json.dumps(data))
+    assert untold(bundle) == []
 
 
 @pytest.mark.parametrize(
