@@ -164,7 +164,11 @@ def indiscreet(path: Path) -> list[str]:
     found = ["plan.json: id_key tells with what ids were hashed"] if plan["id_key"] else []
     if plan["data"]["synthetic"]:
         return found
-    found += _changed("plan.json", plan, patients.plan_of(plan, patients.known_notes(data)))
+    found += _changed(
+        "plan.json",
+        plan,
+        patients.plan_of(plan, patients.known_notes(data), patients.loose_plugins(folder.environment)),
+    )
     for record in records.values():
         told = patients.record_of(record, plan)
         found += _changed(f"records.jsonl, cell {record['key']}", record, {**told, "details": ""})
@@ -198,12 +202,12 @@ def _board(path: Path, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Where the board says more of a failure, of pretraining or of the data than the records and the plan do."""
     board = read_board(path)
     plan, environment = RunFolder(path).plan, RunFolder(path).environment
-    known = set(texts_of([*records.values(), plan["data"], environment]))
+    known = set(texts_of([*records.values(), plan["data"], plan["code"], environment]))
     found = []
     for row in board.rows:
         said = [row.method, row.not_applicable, row.pretraining, row.stages]
         said += [row.reason, row.apart_reason] if row.apart == "not run" else []
         found += [row.method] if set(texts_of(said)) - known else []
     told = [*(["its data"] if set(texts_of(board.data)) - known else []), *(f"its row of '{m}'" for m in found)]
-    told += ["its environment"] if any(set(texts_of(run.environment)) - known for run in board.runs) else []
+    told += ["its environment"] if any(set(texts_of([run.environment, run.code])) - known for run in board.runs) else []
     return [f"{BOARD_FILES[2]}: {what} holds texts that are not those of the records" for what in told]

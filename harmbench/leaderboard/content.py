@@ -125,7 +125,7 @@ class Content:
         if self.synthetic:
             return plan
         known = patients.known_notes(self.data)
-        told = patients.plan_of(plan, known)
+        told = patients.plan_of(plan, known, patients.loose_plugins(self.data.folder.environment))
         self._leave_out("a note on the data", sum(note not in known for note in plan["data"]["notes"]))
         if plan["data"]["ids"] == "revision":  # it was the key
             told["data"]["revision"] = digest(["revision", plan["data"]["revision"]], 16)

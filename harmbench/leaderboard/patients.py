@@ -7,7 +7,7 @@ again and compares.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harmbench.data import Sample
@@ -43,7 +43,12 @@ def known_notes(data: RunData) -> set[str]:
     return {NOTES, *design_notes(samples, classes)}
 
 
-def plan_of(plan: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+def loose_plugins(environment: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Names of plugins that are loose files, and so names of files."""
+    return {p["name"] for entry in environment for p in entry["plugins"] if p["distribution"].startswith(LOOSE)}
+
+
+def plan_of(plan: Mapping[str, Any], known: set[str], loose: set[str]) -> dict[str, Any]:
     """A plan whose notes on the data are those known (see `known_notes`), without names of files."""
     notes = list(plan["data"]["notes"])
     kept = [note for note in notes if note in known]
@@ -53,6 +58,7 @@ def plan_of(plan: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
     return {
         **plan,
         **parts,
+        "code": {f"{LOOSE} {code}" if name in loose else name: code for name, code in plan["code"].items()},
         "evaluators": [_component(part) for part in plan["evaluators"]],
         "data": {**plan["data"], "notes": kept},
     }
