@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from harmbench.errors import DataError
@@ -185,6 +186,10 @@ def indiscreet(path: Path) -> list[str]:
                 n for n, c in kept.items() if list(c) != columns[n].tolist() and columns[n].dtype.kind not in "fiub"
             ]
             found += [f"{name}: the column '{n}' holds texts that may be of patients" for n in (*left_out, *changed)]
+        elif name.endswith(".npz"):
+            with np.load(path / name, allow_pickle=False) as stored:
+                odd = [n for n in stored.files if not re.fullmatch(r"r\d+", n) or stored[n].dtype.kind != "f"]
+            found += [f"{name} holds other things than replicates"] if odd else []
     if (path / BOARD_FILES[2]).exists():
         found += _board(path, records)
     return found

@@ -9,8 +9,8 @@ from harmbench.upgrading import Document, Step
 
 SCHEMA = 3
 """2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images).
-3: ids are hashed with a key that bundles do not hold; rows follow the order of the hashed ids; no text
-holds an id; records name the type and place of a failure, and their tables."""
+3: ids are hashed with a key that bundles do not hold; rows and folds follow the order of the hashed
+ids; no text holds an id; records name the type and place of a failure, and their tables."""
 
 
 def upgrade_plan_1_to_2(plan: Document) -> Document:

@@ -280,6 +280,47 @@ def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run,
     assert any("broken: failed" in warning for warning in done.warnings)
 
 
+def as_schema_2(run: Path) -> Path:
+    """The run as it was written before ids had a key of their own."""
+    plan = json.loads((run / "plan.json").read_text())
+    del plan["id_key"], plan["data"]["ids"]
+    (run / "plan.json").write_text(json.dumps({**plan, "schema": 2}))
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    new = ("exception", "stage", "fold", "tables")
+    old = [{**{k: v for k, v in line.items() if k not in new}, "schema": 2} for line in lines]
+    (run / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
+    return run
+
+
+def test_a_run_of_schema_2_is_still_rebuilt_compared_and_handed_in(small_run, registry, tmp_path):
+    board = build([as_schema_2(small_run)], registry=registry)
+    assert board.rebuilt and board.data["ids"] == "revision"
+    done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
+    assert validate(done.folder, registry).sound
+    assert not diff(board, build([small_run, done.folder])).any
+    assert run_command(["compare", str(small_run), str(done.folder), "--method", "zscore"]) == 0
+
+
+def test_runs_of_both_schemas_do_not_stand_on_one_board(small_run, kept_run):
+    with pytest.raises(UsageError, match=r"cannot stand on one board .* differ in: data"):
+        build([as_schema_2(small_run), kept_run])
+
+
+def test_a_bundle_of_patients_of_schema_2_does_not_hold_the_key(small_run, registry, tmp_path):
+    revision = json.loads((small_run / "plan.json").read_text())["data"]["revision"]
+    done = make_bundle(as_schema_2(as_patients(small_run)), tmp_path / "out", registry=registry, **ASKED)
+    assert not any(revision.encode() in p.read_bytes() for p in done.folder.rglob("*") if p.is_file())
+    assert any("run again with this harmbench" in warning for warning in done.warnings)
+    assert validate(done.folder, registry).sound
+
+
+def test_rows_of_older_runs_are_put_in_the_order_of_their_numbers():
+    names = anonymous.Names({"b": "s1", "a": "s0"}, {"q": "p0", "r": "p1"}, {"": ""}, sorts=True)
+    table = {"sample": np.array(["b", "a"]), "patient": np.array(["q", "r"]), "x": np.array([1.0, 2.0])}
+    told = {name: np.asarray(column).tolist() for name, column in names.columns(table, Path("x")).items()}
+    assert told == {"sample": ["s0", "s1"], "patient": ["p1", "p0"], "x": [2.0, 1.0]}
+
+
 def test_simulated_data_may_keep_the_text_of_an_error_with_numbers_for_ids(small_run, registry, tmp_path):
     sample = read_parquet(small_run / "samples.parquet")["sample"][0]
     with_failure(small_run, error=f"sample '{sample}' is empty")

@@ -294,6 +294,10 @@ def spoil_note(folder):
     path.write_bytes(parquet_bytes({**columns, "note": ["O'Brien"] * len(columns["value"])}))
 
 
+def spoil_replicates(folder):
+    np.savez(next(folder.glob("cells/*/replicates.npz")), r0=np.array(["O'Brien"]))
+
+
 def spoil_board(folder):
     board = json.loads((folder / "leaderboard.json").read_text())
     for row in board["rows"]:
@@ -310,6 +314,7 @@ SPOILT = {
     spoil_environment: "environment.json.*: command holds more.*\n.*facts holds more",
     spoil_report: "report-reports.parquet: the column 'map' holds texts",
     spoil_note: "metrics.parquet: the column 'note' holds texts",
+    spoil_replicates: "replicates.npz holds other things",
     spoil_board: "leaderboard.json: its row of '(quotes|filters)' holds texts",
 }
 
