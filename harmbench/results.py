@@ -166,7 +166,8 @@ class Evaluation:
     metrics : tuple of MetricValue
     tables : mapping of name to columns
         Long tables worth keeping (predictions, per-feature values); columns are equally long sequences. Written to
-        the run folder as Parquet. Columns named `sample` and `patient` are hashed before they are written.
+        the run folder as Parquet. Bundles of patients hold their numbers, and text that is a name of the run (of a
+        manufacturer, class, fold, feature, map or metric).
     """
 
     metrics: tuple[MetricValue, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +47,27 @@ def folder(out: str) -> Path:
     if not out.strip():
         raise UsageError("--out is empty. Name a folder; for the current one say --out .")
     return Path(out)
+
+
+def options_given(context: typer.Context, paths: Sequence[str]) -> list[str]:
+    """The options of this call as they were understood, for the record; those in `paths` by the bare name of the file.
+
+    Not the words that were typed: `-d/abs/list.csv` and `--data=/abs/list.csv` are one thing, and neither is written.
+    """
+    from harmbench.run.provenance import last_part
+
+    words: list[str] = []
+    for option in context.command.params:
+        name, value = option.name or "", context.params.get(option.name or "")
+        if value is None or value == option.get_default(context) or option.param_type_name != "option":
+            continue
+        if isinstance(value, bool):
+            words.append(option.opts[0] if value or not option.secondary_opts else option.secondary_opts[0])
+            continue
+        spelled = max(option.opts, key=len)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [spelled, last_part(str(one)) if name in paths else str(one)]
+    return words
 
 
 def note(text: str) -> None:

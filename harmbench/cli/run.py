@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmbench.cli.common import Jobs, Json, Plugins, Quiet, note, progress, show_json
+from harmbench.cli.common import Jobs, Json, Plugins, Quiet, note, options_given, progress, show_json
 
 if TYPE_CHECKING:
     from harmbench.leaderboard.model import Board
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", "-m", help="Such as combat, ssl-kernel[reduce=l2], ssl-kernel+combat (repeatable)."),
@@ -98,7 +98,7 @@ def run(
             timeout=timeout,
             only=only,
             allow_confounded=allow_confounded,
-            arguments=["harmbench", *sys.argv[1:]],
+            arguments=["harmbench", "run", *options_given(context, paths=("data", "out", "plugin", "benchmark"))],
             progress=report,
         )
         summary = run_plan(plan, registry, options)
@@ -148,7 +148,9 @@ def _finish(plan: Plan, summary: Summary, json: bool) -> int:
 
         show_board(board)
     for record in summary.failed:
-        note(f"harmbench: {record['method']}: {record['status']}: {record['error']}")
+        note(
+            f"harmbench: {record['method']}: {record['status']}: {summary.shown.get(record['key']) or record['error']}"
+        )
         note(f"  log and traceback: {summary.folder}/records.jsonl, {summary.folder}/cells/{record['key']}/log.txt")
     if summary.interrupted:
         note(f"harmbench: interrupted; {len(summary.records)} of {len(plan.cells)} cells are kept in {summary.folder}.")

@@ -7,9 +7,11 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harmbench.data import FeatureTable
 from harmbench.errors import DataError
@@ -17,27 +19,31 @@ from harmbench.run.columns import COVARIATE, table_digest
 from harmbench.run.ids import HIDDEN_COLUMNS, ranked
 from harmbench.run.stored import Columns, RunData
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_HASHED = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _PATH = re.compile(r"(?:^|[\s\"'=:(\[])(~?/(?:[\w.+-]+/)+[\w.+-]*|[A-Za-z]:[\\/][^\s\"']+|\\\\[^\s\"']+)")
-_OPTIONS = ("--data", "-d", "--out", "-o", "--plugin")
 COMMON = frozenset({"root", "user", "users", "runner", "home", "admin", "ubuntu", "localhost", "test", "harmbench"})
 """Names that say nothing, and that are words besides."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Numbers in place of ids, in the order of the ids, so that the same resamples are drawn from them."""
+    """Numbers in place of ids, in the order of the ids, so that the same resamples are drawn from them.
+
+    Rows stand in their order too. Runs have them so since schema 3; before, they stood in that of somebody's list.
+    """
 
     sample: Mapping[str, str]
     patient: Mapping[str, str]
     pair: Mapping[str, str]
+    sorts: bool
 
     @classmethod
     def of(cls, data: RunData) -> Names:
         """Those of a run."""
         columns = data.samples
         pairs = ranked([p for p in columns["pair"].tolist() if p], "o")
-        return cls(ranked(columns["sample"].tolist(), "s"), ranked(columns["patient"].tolist(), "p"), {"": "", **pairs})
+        samples, patients = (ranked(columns[name].tolist(), name[0]) for name in ("sample", "patient"))
+        return cls(samples, patients, {"": "", **pairs}, sorts=data.plan["data"]["ids"] != "key")
 
     def columns(self, columns: Mapping[str, Any], where: Path) -> dict[str, Any]:
         """A table with its ids replaced.
@@ -55,18 +61,21 @@ class Names:
                     result[name] = [known[str(value)] for value in columns[name].tolist()]
                 except KeyError as error:
                     raise DataError(f"{error} is not in samples.parquet.", file=where, column=name) from None
+        if self.sorts and "sample" in result:
+            order = np.argsort(np.array(result["sample"], dtype=str), kind="stable")
+            result = {name: np.asarray(column)[order] for name, column in result.items()}
         return result
+
+    def text(self, text: str) -> str:
+        """A text with its hashed ids replaced."""
+        known = {**self.pair, **self.patient, **self.sample}
+        return _HASHED.sub(lambda match: known.get(match.group(), match.group()), text)
 
     def digest(self, table: FeatureTable) -> str:
         """The digest of a raw table under its new ids."""
-        samples = [self.sample[name] for name in table.samples.tolist()]
-        return table_digest(FeatureTable(**{**table.__dict__, "samples": _texts(samples)}))
-
-
-def _texts(names: list[str]) -> Any:
-    import numpy as np
-
-    return np.array(names, dtype=str)
+        renamed = replace(table, samples=np.array([self.sample[name] for name in table.samples.tolist()], dtype=str))
+        order = np.argsort(renamed.samples, kind="stable")
+        return table_digest(renamed.rows(order) if self.sorts else renamed)
 
 
 def samples_table(columns: Columns, covariates: bool) -> dict[str, Any]:
@@ -74,35 +83,26 @@ def samples_table(columns: Columns, covariates: bool) -> dict[str, Any]:
     return {name: column for name, column in columns.items() if covariates or not name.startswith(COVARIATE)}
 
 
-def record_of(record: Mapping[str, Any], raw: Callable[[str], str]) -> dict[str, Any]:
-    """A record without traceback, and without what an error text quotes (it may quote a sample or a file)."""
-    hidden = {k: _QUOTED.sub("'…'", v) for k, v in record["not_applicable"].items()}
+def plan_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without the key that ids were hashed with: whoever has it and a list of ids could tell who is who."""
+    return {**plan, "id_key": ""}
+
+
+def record_of(record: Mapping[str, Any], names: Names, raw: Callable[[str], str]) -> dict[str, Any]:
+    """A record without traceback, its hashed ids numbered."""
     return {
         **record,
         "details": "",
-        "error": _QUOTED.sub("'…'", record["error"]),
-        "not_applicable": hidden,
+        "error": names.text(record["error"]),
+        "not_applicable": {where: names.text(reason) for where, reason in record["not_applicable"].items()},
+        "pretraining": [{**p, "problem": names.text(p["problem"])} for p in record["pretraining"]],
         "raw": raw(record["raw"]) if record["raw"] else "",
     }
 
 
-def environment_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Environment entries whose command line tells neither where the data lay nor where results went."""
-    return [{**entry, "command": _command(entry["command"])} for entry in entries]
-
-
-def _command(words: list[str]) -> list[str]:
-    kept, hide = [], False
-    for word in words:
-        option, equals, _ = word.partition("=")
-        if hide:
-            kept.append("…")
-        elif option in _OPTIONS and equals:
-            kept.append(f"{option}=…")
-        else:
-            kept.append(word.replace("\\", "/").rsplit("/", 1)[-1])
-        hide = word in _OPTIONS
-    return kept
+def environment_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `environment.json` without the command, which names files; what it set is in `plan.json`."""
+    return {**entry, "command": []}
 
 
 def own_names() -> tuple[str, ...]:

@@ -13,25 +13,24 @@ from typing import Any
 from harmbench import __version__
 from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard import render
-from harmbench.leaderboard.anonymous import (
-    Names,
-    environment_of,
-    json_bytes,
-    own_names,
-    record_of,
-    samples_table,
-)
+from harmbench.leaderboard.anonymous import Names, json_bytes, own_names, record_of, samples_table
 from harmbench.leaderboard.bundle_format import CHECKLIST, SUBMISSION, SUMS, Submission, checklist, checksums, place_of
-from harmbench.leaderboard.check_bundle import untold
+from harmbench.leaderboard.check_bundle import indiscreet, untold
 from harmbench.leaderboard.collect import build
+from harmbench.leaderboard.content import Content
+from harmbench.leaderboard.model import Board
 from harmbench.leaderboard.validate import validate
 from harmbench.plugins import Registry
 from harmbench.run.cache import write_atomically
 from harmbench.run.parquet import parquet_bytes, read_parquet
-from harmbench.run.store import RunFolder
+from harmbench.run.store import FIGURES, RunFolder
 from harmbench.run.stored import RunData
 
 LARGE = 50 * 2**20
+OLD_KEY = (
+    "the run is of schema 2: its folds were dealt by the order of the ids, and those of several repeats may tell "
+    "somebody who has the list of ids who is who; run again with this harmbench"
+)
 
 
 @dataclass
@@ -95,8 +94,11 @@ def make_bundle(
         size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file())
         if size > LARGE:
             warnings.append(f"the bundle has {size / 2**20:.0f} MB; say why it has to be that large")
-        write_atomically(work / CHECKLIST, checklist(submission, counts, warnings).encode())
-        if told := untold(work, own_names()):
+        if data["ids"] != "key" and not board.synthetic:
+            warnings.append(OLD_KEY)
+        names = published(board, submission)
+        write_atomically(work / CHECKLIST, checklist(submission, counts, names, warnings).encode())
+        if told := indiscreet(work) + untold(work, own_names()):
             raise DataError(
                 f"something in it tells who or where: {'; '.join(told)}.",
                 file=run,
@@ -109,44 +111,54 @@ def make_bundle(
     return Bundle(out, submission.place, size, warnings)
 
 
+def published(board: Board, submission: Submission) -> str:
+    """Names from the data that a bundle holds, in words."""
+    parts = {"manufacturers": list(board.data["counts"]), "classes": list(board.data["classes"])}
+    parts |= {"covariates": submission.covariate_names}
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+
+
 def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
     """Write everything but the board, the checklist and the checksums."""
-    folder, plan, names = data.folder, data.plan, Names.of(data)
+    folder, names, content = data.folder, Names.of(data), Content.of(data)
     records = folder.records()
-    synthetic = bool(plan["data"]["synthetic"])
-    submission = Submission(
-        harmbench=__version__,
-        licence=licence.strip(),
-        contact=contact.strip(),
-        place=place_of(plan, list(records)),
-        covariates=synthetic,
-    )
     raws: dict[str, str] = {}
 
     def raw(digest: str) -> str:
         if digest not in raws:
             path = folder.path / "raw" / f"{digest}.parquet"
             raws[digest] = names.digest(data.raw(digest))
-            content = parquet_bytes(names.columns(read_parquet(path), path))
-            write_atomically(work / "raw" / f"{raws[digest]}.parquet", content)
+            columns = content.figures("raw", names.columns(read_parquet(path), path), path)
+            write_atomically(work / "raw" / f"{raws[digest]}.parquet", parquet_bytes(columns))
         return raws[digest]
 
-    lines = [record_of(record, raw) for _, record in sorted(records.items())]
-    write_atomically(work / "records.jsonl", b"".join(_line(line) for line in lines))
+    for name, columns in (("samples", samples_table(data.samples, content.synthetic)), ("splits", data.splits)):
+        told = content.figures(name, names.columns(columns, folder.path / name), folder.path / f"{name}.parquet")
+        write_atomically(work / f"{name}.parquet", parquet_bytes(told))
+    lines = []
+    for key, record in sorted(records.items()):
+        target, written = work / "cells" / key, []
+        for table, columns in content.tables(folder.cell(key), record):
+            path = folder.cell(key) / f"{table}.parquet"
+            write_atomically(target / path.name, parquet_bytes(names.columns(columns, path)))
+            written += [] if table in FIGURES else [table]
+        if record["status"] == "ok":
+            write_atomically(target / "replicates.npz", (folder.cell(key) / "replicates.npz").read_bytes())
+        lines.append(_line(content.record({**record_of(record, names, raw), "tables": written})))
+    plan, environment = content.plan(), content.environment()
+    submission = Submission(
+        harmbench=__version__,
+        licence=licence.strip(),
+        contact=contact.strip(),
+        place=place_of(plan, list(records)),
+        covariates=content.synthetic,
+        covariate_names=content.covariates,
+        left_out=content.left_out(),
+    )
+    write_atomically(work / "records.jsonl", b"".join(lines))
     write_atomically(work / SUBMISSION, json_bytes(submission.model_dump(by_alias=True)))
     write_atomically(work / "plan.json", json_bytes(plan))
-    write_atomically(work / "environment.json", json_bytes(environment_of(folder.environment)))
-    for name, columns in (("samples", samples_table(data.samples, synthetic)), ("splits", data.splits)):
-        write_atomically(work / f"{name}.parquet", parquet_bytes(names.columns(columns, folder.path / name)))
-    for key, record in records.items():
-        if record["status"] != "ok":
-            continue
-        for file in sorted(folder.cell(key).iterdir()):
-            target = work / "cells" / key / file.name
-            if file.suffix == ".parquet":
-                write_atomically(target, parquet_bytes(names.columns(read_parquet(file), file)))
-            elif file.name == "replicates.npz":
-                write_atomically(target, file.read_bytes())
+    write_atomically(work / "environment.json", json_bytes(environment))
     return submission
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from harmbench.leaderboard.collect import belonging
+from harmbench.leaderboard.vocabulary import accounted
 from harmbench.run.keys import digest
+from harmbench.upgrading import Document, Step
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: says what was left out, and which covariates its tables name."""
 SUBMISSION, SUMS, CHECKLIST = "submission.json", "SHA256SUMS", "CHECKLIST.md"
 RESULTS = "leaderboard/results"
 BOARD_FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
@@ -31,6 +35,16 @@ class Submission(BaseModel):
     contact: str
     place: str = Field(description="where the bundle goes in the repository")
     covariates: bool = Field(description="whether samples.parquet holds covariates (simulated data only)")
+    covariate_names: list[str] = Field(description="covariates that tables name")
+    left_out: list[str] = Field(description="what of the run is not in the bundle, besides logs and tracebacks")
+
+
+def upgrade_1_to_2(submission: Document) -> Document:
+    """What was left out was not written down."""
+    return {**submission, "covariate_names": [], "left_out": []}
+
+
+STEPS: Mapping[int, Step] = {1: upgrade_1_to_2}
 
 
 def place_of(plan: dict[str, Any], keys: list[str]) -> str:
@@ -39,15 +53,17 @@ def place_of(plan: dict[str, Any], keys: list[str]) -> str:
     return f"{RESULTS}/{name}/{name}-{digest([belonging(plan), sorted(keys)], 8)}"
 
 
-def allowed(name: str, keys: set[str], raws: set[str]) -> bool:
-    """Whether a file (relative, with /) has a place in a bundle whose cells and raw tables have these names."""
+def allowed(name: str, records: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a file (relative, with /) has a place in a bundle of these records (by key)."""
     parts = name.split("/")
     if len(parts) == 1:
         return name in ROOT_FILES
     if parts[0] == "raw" and len(parts) == 2:
+        raws = {record["raw"] for record in records.values()}
         return parts[1].removesuffix(".parquet") in raws and parts[1].endswith(".parquet")
-    if parts[0] == "cells" and len(parts) == 3 and parts[1] in keys:
-        return parts[2] == "replicates.npz" or parts[2].endswith(".parquet")
+    if parts[0] == "cells" and len(parts) == 3 and parts[1] in records:
+        tables = {f"{table}.parquet" for table in accounted(records[parts[1]])}
+        return parts[2] == "replicates.npz" or parts[2] in tables
     return False
 
 
@@ -62,8 +78,10 @@ def checksums(folder: Path) -> str:
     return "".join(f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in files_of(folder))
 
 
-def checklist(submission: Submission, counts: str, warnings: list[str]) -> str:
-    """What a pull request with this bundle needs."""
+def checklist(submission: Submission, counts: str, names: str, warnings: list[str]) -> str:
+    """What a pull request with this bundle needs; `names`: those of the data that are published with it."""
+    left_out = "".join(f"- {text}\n" for text in submission.left_out)
+    gone = f"\nLeft out of the run folder, besides logs and tracebacks:\n\n{left_out}" if left_out else ""
     asked = "".join(f"- [ ] Answered in the pull request: {text}\n" for text in warnings)
     return f"""# Checklist for the pull request
 
@@ -75,10 +93,11 @@ Done by `harmbench submit`:
 - [x] References, controls and the canary ran, and the canary was caught
 - [x] Ids are numbers, no image is inside, no path and no name of a user or machine was found
 - [x] {counts}
-
+{gone}
 To be done by you:
 
 - [ ] You may publish these figures and per-sample feature values under {submission.licence}
+- [ ] You may publish these names, and none of them leads to a patient: {names}
 - [ ] {submission.contact} answers questions about them
 - [ ] The plugins named in `environment.json` can be had by others, in these versions
 - [ ] Whatever the methods were pretrained on is named in the pull request

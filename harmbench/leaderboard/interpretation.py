@@ -157,7 +157,8 @@ def _method(name: str, repeats: Mapping[int, Any], metrics: Sequence[str]) -> Me
             continue
         importance.append(read_parquet(cell / "importance.parquet"))
         correlations.append(read_parquet(cell / "covariate_correlation.parquet"))
-        notes += read_parquet(cell / "interpretation_notes.parquet")["note"].tolist()
+        if (cell / "interpretation_notes.parquet").exists():  # bundles of real patients have none
+            notes += read_parquet(cell / "interpretation_notes.parquet")["note"].tolist()
     return MethodInterpretation(
         method=name,
         role=next(iter(repeats.values()))[1]["role"],

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 2
-"""2: draws, rank groups, Pareto front, weight sweep, runs; which figures were rebuilt."""
+SCHEMA = 3
+"""2: draws, rank groups, Pareto front, weight sweep, runs; which figures were rebuilt.
+3: the data say over which ids resamples were drawn."""
 
 Section = Literal[
     "ranked", "below the gate", "transductive", "confounded", "not ranked", "control", "not run"

@@ -72,12 +72,11 @@ def gather_evidence(
 
         return Evidence(interpretation=read(folders, methods)) if "csv" in formats else None
     from harmbench.leaderboard.page.pictures import add_pictures
-    from harmbench.leaderboard.page.reading import read_evidence, sample_ids
+    from harmbench.leaderboard.page.reading import knows_samples, read_evidence
 
     evidence = read_evidence(folders, methods)
     if "html" in formats:
-        known = sample_ids(folders)
-        add_pictures(evidence, board, registry, examples=examples, data=data, known=known.__contains__)
+        add_pictures(evidence, board, registry, examples=examples, data=data, known=knows_samples(folders))
     return evidence
 
 

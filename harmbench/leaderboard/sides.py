@@ -19,6 +19,11 @@ from harmbench.leaderboard.rows import Key, average
 from harmbench.results import MetricValue
 from harmbench.run.parquet import read_parquet
 
+OVER = {
+    "original": "original ids (schema 1)",
+    "revision": "hashed ids (schema 2)",
+    "key": "ids hashed with a key (schema 3)",
+}
 CLASSES = (*FEATURE_CLASSES, SHAPE_PREFIX.rstrip("_"))
 
 
@@ -149,8 +154,12 @@ def of_board(board: Board, method: str, label: str) -> Side:
 def _design(board: Board) -> dict[str, Any]:
     uncertainty = board.settings["uncertainty"]
     data = {k: board.data[k] for k in ("name", "revision", "classes", "counts")}
-    kept = "hashed ids (schema 2)" if board.rebuildable else "original ids (schema 1)"
-    return {**data, "seed": board.seed, "replicates": uncertainty["replicates"], "resamples drawn over": kept}
+    return {
+        **data,
+        "seed": board.seed,
+        "replicates": uncertainty["replicates"],
+        "resamples drawn over": OVER[board.data["ids"]],
+    }
 
 
 def _environment(board: Board) -> dict[str, Any]:

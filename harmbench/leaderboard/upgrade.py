@@ -16,4 +16,9 @@ def upgrade_1_to_2(board: Document) -> Document:
     return {**board, "rows": rows, "rebuilt": False, "rebuildable": False}
 
 
-BOARD: Mapping[int, Step] = {1: upgrade_1_to_2}
+def upgrade_2_to_3(board: Document) -> Document:
+    """Runs of schema 2 hashed ids with the revision, those of schema 1 drew over the ids themselves."""
+    return {**board, "data": {**board["data"], "ids": "revision" if board["rebuildable"] else "original"}}
+
+
+BOARD: Mapping[int, Step] = {1: upgrade_1_to_2, 2: upgrade_2_to_3}

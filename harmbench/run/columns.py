@@ -68,6 +68,6 @@ def split_columns(images: ImageSet, folds: Mapping[int, Sequence[Fold]]) -> dict
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def split_digest(images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> str:
-    """The digest of a run's splits (see `held_out_digest`); ids hashed with `key`, as they are stored."""
-    return held_out_digest(Pseudonyms(key).columns(split_columns(images, folds)))
+def split_digest(images: ImageSet, folds: Mapping[int, Sequence[Fold]], hidden: Pseudonyms) -> str:
+    """The digest of a run's splits (see `held_out_digest`); ids hashed, as they are stored."""
+    return held_out_digest(hidden.columns(split_columns(images, folds)))

@@ -12,6 +12,9 @@ from harmbench.run.upgrade import SCHEMA
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "not_applicable", "skipped", "not_installed"]
 
 
+Ids = Literal["original", "revision", "key"]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +36,11 @@ class DataFacts(_Model):
     """The data that were scored."""
 
     name: str
-    revision: str = Field(description="digest of the contents; ids are hashed with it")
+    revision: str = Field(description="digest of the contents")
+    ids: Ids = Field(
+        description="what resamples are drawn over: the ids themselves (schema 1), ids hashed with the revision "
+        "(schema 2), or ids hashed with a key that is not published"
+    )
     synthetic: bool
     classes: tuple[str, str] = Field(description="negative, positive")
     images: int
@@ -68,6 +75,10 @@ class Plan(_Model):
     harmbench: str = Field(description="the version that made the folder")
     rebuildable: bool = Field(description="whether the folder holds what its figures can be rebuilt from")
     benchmark: NameAndVersion
+    id_key: str = Field(
+        description="what ids are hashed with: a digest of the contents; empty in bundles, which do not tell it, and "
+        "in folders of schema 1 and 2"
+    )
     title: str
     dataset: ComponentFacts
     extractor: ComponentFacts
@@ -123,9 +134,15 @@ class Record(_Model):
     status: Status
     error: str
     details: str
+    exception: str = Field(description="the type of what was raised; empty: nothing, or not known (schema 2)")
+    stage: str = Field(description="the stage or evaluator that raised it; empty: not known")
+    fold: str = Field(description="the fold in which it did; empty: in none, or not known")
     seconds: float
     audit: dict[str, bool]
     not_applicable: dict[str, str] = Field(description="fold, or what else could not be done -> reason")
+    tables: list[str] | None = Field(
+        description="tables that evaluators and stages gave, by name; null: not written down (schema 2)"
+    )
     n: int
     features: int
     raw: str = Field(description="raw/<this>.parquet holds the features before the feature stages")

@@ -13,6 +13,7 @@ from harmbench.data import FeatureTable
 from harmbench.errors import PluginError
 from harmbench.methods import Component
 from harmbench.results import CellResult, Evaluation, MetricValue
+from harmbench.run.place import At
 from harmbench.seeding import seed as seed_of
 from harmbench.specs import EvaluatorSpec
 from harmbench.stats.bootstrap import patient_resamples
@@ -63,8 +64,9 @@ def evaluate(
     tables: Tables = {}
     for evaluator in evaluators:
         context = context_of(evaluator.spec, seed, repeat, resamples, permutations, tables)
-        done: Evaluation = evaluator.build().evaluate(result, context)
-        check_declared(evaluator.spec, done)
+        with At(stage=evaluator.spec.name):
+            done: Evaluation = evaluator.build().evaluate(result, context)
+            check_declared(evaluator.spec, done)
         metrics += done.metrics
         tables |= done.tables
     return tuple(metrics), tables

@@ -27,6 +27,7 @@ from harmbench.run.audit import audit
 from harmbench.run.evaluation import evaluate
 from harmbench.run.feature_stage import harmonize
 from harmbench.run.ids import Pseudonyms
+from harmbench.run.place import At, place_of
 from harmbench.run.plan import Cell
 from harmbench.seeding import seed as seed_of
 from harmbench.splits import Fold
@@ -78,7 +79,7 @@ class FoldTables:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a worker needs to execute a cell (`id_key`: what ids are hashed with before anybody scores them)."""
+    """Everything a worker needs to execute a cell (`hidden`: what ids become before anybody scores or writes them)."""
 
     cell: Cell
     evaluators: tuple[Component, ...]
@@ -89,7 +90,7 @@ class Job:
     replicates: int
     permutations: int
     extract_seconds: float
-    id_key: str = ""
+    hidden: Pseudonyms
     timeout: float = 0.0
     files: tuple[str, ...] = ()
 
@@ -103,7 +104,11 @@ class Outcome:
     key, method : str
     status : str
     error : str
-        "" when ok; else one line for people.
+        "" when ok; else one line for people, without ids of samples or patients.
+    shown : str
+        The same with them, for the terminal; it is not written.
+    exception, stage, fold : str
+        The type of what was raised, by which stage or evaluator, in which fold; "" where that is not known.
     details : str
         Tail of the traceback.
     log : str
@@ -127,6 +132,10 @@ class Outcome:
     method: str
     status: Status
     error: str = ""
+    shown: str = ""
+    exception: str = ""
+    stage: str = ""
+    fold: str = ""
     details: str = ""
     log: str = ""
     metrics: tuple[MetricValue, ...] = ()
@@ -191,14 +200,15 @@ def execute(job: Job) -> Outcome:
             load_files(job.files)
             outcome = _run(job, outcome)
     except Exception as error:
-        outcome = failure(outcome, error)
-    return replace(outcome, log=log.getvalue(), seconds=time.perf_counter() - start)
+        outcome = failure(outcome, error, job.hidden)
+    return replace(outcome, log=job.hidden.text(log.getvalue()), seconds=time.perf_counter() - start)
 
 
-def failure(outcome: Outcome, error: Exception) -> Outcome:
-    """What an exception makes of a cell: a status, a line for people, the end of the traceback."""
+def failure(outcome: Outcome, error: Exception, hidden: Pseudonyms) -> Outcome:
+    """What an exception makes of a cell: a status, a line for people, the end of the traceback; ids hashed."""
     status: Status = "failed"
-    text = str(error) if isinstance(error, HarmbenchError) else f"{type(error).__name__}: {error}"
+    shown = str(error) if isinstance(error, HarmbenchError) else f"{type(error).__name__}: {error}"
+    text = hidden.text(shown)
     if isinstance(error, CellTimeout):
         status, text = "timeout", f"{error}; raise --timeout or make the method faster"
     elif isinstance(error, MemoryError):
@@ -208,7 +218,11 @@ def failure(outcome: Outcome, error: Exception) -> Outcome:
     elif isinstance(error, ModuleNotFoundError):
         status, text = "not_installed", f"needs the module '{error.name}', which is not installed"
     lines = "".join(traceback.format_exception(error)).splitlines(keepends=True)
-    return replace(outcome, status=status, error=text, details="".join(lines[-25:]))
+    stage, fold = place_of(error)
+    return replace(
+        outcome, status=status, error=text, shown=shown if status in ("failed", "not_applicable") else text,
+        exception=type(error).__name__, stage=stage, fold=fold, details=hidden.text("".join(lines[-25:])),
+    )  # fmt: skip
 
 
 def _run(job: Job, outcome: Outcome) -> Outcome:
@@ -225,21 +239,20 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
         fold = tables.fold
         in_fold = context.derive(fold=fold.name)
         if tables.refused:
-            reasons[fold.name] = tables.refused
+            reasons[fold.name] = job.hidden.text(tables.refused)
             continue
         if fold.held_out:
             unable = next((s for s in method.stages if s.spec.inductive and not handles_unseen(s)), None)
             if unable is not None:
-                reasons[fold.name] = (
-                    f"{unable.spec.name} cannot transform a manufacturer that it has not been fitted on"
-                )
+                reasons[fold.name] = unseen(unable.spec.name)
                 continue
         try:
-            done = harmonize(method.features, tables.train, tables.test, tables.paired, in_fold)
+            with At(fold=fold.name):
+                done = harmonize(method.features, tables.train, tables.test, tables.paired, in_fold)
         except NotApplicable as error:
             if not fold.held_out:
                 raise
-            reasons[fold.name] = str(error)
+            reasons[fold.name] = job.hidden.text(str(error))
             continue
         fit, transform = fit + done.fit_seconds, transform + done.transform_seconds
         seconds = {"fit": done.fit_seconds, "transform": done.transform_seconds}
@@ -247,12 +260,12 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
             reports.setdefault(f"report-{name}", []).append((fold.name, columns))
         results.append(FoldResult(fold.name, fold.protocol, done.train, done.test, done.paired, seconds))
         if done.unpaired and not fold.held_out:
-            reasons["paired images"] = done.unpaired
+            reasons["paired images"] = job.hidden.text(done.unpaired)
         if not fold.held_out:
             raw.append(tables.test)
             if not findings:
                 findings = audit(method.features, tables.train, tables.test, in_fold).as_dict()
-    hidden = Pseudonyms(job.id_key)
+    hidden = job.hidden
     scored = union([r.test for r in results if r.protocol == "cross-validation"], _features_of(raw, results))
     result = CellResult(
         method=method.name,
@@ -265,7 +278,7 @@ def _run(job: Job, outcome: Outcome) -> Outcome:
         peak_memory_mb=peak_memory_mb(),
     )
     metrics, kept = evaluate(job.evaluators, result, job.seed, job.cell.repeat, job.replicates, job.permutations)
-    kept |= {name: hidden.columns(_long(parts)) for name, parts in reports.items()}
+    kept |= {name: _long(parts, hidden) for name, parts in reports.items()}
     return replace(
         outcome, metrics=metrics, tables=kept, audit=findings, not_applicable=reasons, scored=result.scored,
         raw=result.raw, paired=_paired(result),
@@ -287,18 +300,24 @@ def _features_of(raw: Sequence[FeatureTable], results: Sequence[FoldResult]) -> 
     return tuple(dict.fromkeys(name for table in (*raw, *(r.test for r in results)) for name in table.features))
 
 
-def _long(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """What a stage told of its fit in each fold, as one long table."""
+def _long(parts: Sequence[tuple[str, Mapping[str, Any]]], hidden: Pseudonyms) -> dict[str, Any]:
+    """What a stage told of its fit in each fold, as one long table; it knew the ids: they are hashed wherever."""
     names = tuple(parts[0][1])
-    table: dict[str, list[Any]] = {"fold": [], **{name: [] for name in names}}
+    table: dict[str, list[Any]] = {name: [] for name in names}
+    folds: list[str] = []
     for fold, columns in parts:
         lengths = {len(column) for column in columns.values()}
         if tuple(columns) != names or len(lengths) != 1:
             raise PluginError(f"fold '{fold}': report() must give equally long columns, the same ones in every fold.")
-        table["fold"] += [fold] * lengths.pop()
+        folds += [fold] * lengths.pop()
         for name, column in columns.items():
             table[name] += np.asarray(column).tolist()
-    return table
+    return {"fold": folds, **{name: column for name, column in hidden.foreign(table).items() if name != "fold"}}
+
+
+def unseen(stage: str) -> str:
+    """Why a stage has no map for a manufacturer that was left out."""
+    return f"{stage} cannot transform a manufacturer that it has not been fitted on"
 
 
 def handles_unseen(stage: Component) -> bool:

@@ -33,6 +33,7 @@ def data_facts(images: ImageSet, revision: str, notes: Sequence[str], plan: Plan
     return {
         "name": images.name,
         "revision": revision,
+        "ids": "key",
         "synthetic": images.synthetic,
         "classes": list(images.classes),
         "images": len(scored),

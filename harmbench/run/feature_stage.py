@@ -17,6 +17,7 @@ from harmbench.components import Context
 from harmbench.data import FeatureTable, concatenate
 from harmbench.errors import NotApplicable, PluginError
 from harmbench.methods import Component
+from harmbench.run.place import At
 from harmbench.specs import HarmonizerSpec
 
 
@@ -107,26 +108,29 @@ def harmonize(
     unpaired = ""
     for stage in stages:
         spec = stage.spec
-        rows = train if spec.inductive else concatenate([train, test])
-        start = time.perf_counter()
-        harmonizer = stage.build()
-        harmonizer = harmonizer.fit(seen(rows, spec.uses_label != "no"), context.derive(stage=spec.name)) or harmonizer
-        fitted = time.perf_counter()
-        tables = [_apply(harmonizer, spec, table) for table in (train, test)]
-        if paired is not None:
-            try:
-                paired = _apply(harmonizer, spec, paired)
-                tables.append(paired)
-            except NotApplicable as error:
-                if spec.inductive:
-                    raise
-                # A transductive method may have no map for rows outside its fit; that costs paired agreement only.
-                paired, unpaired = None, str(error)
-        transform_seconds += time.perf_counter() - fitted
-        fit_seconds += fitted - start
-        if hasattr(harmonizer, "report"):
-            reports[spec.name] = harmonizer.report()
-        if any(table.features != tables[0].features for table in tables):
-            raise PluginError(f"method '{spec.name}': transform kept other features of some rows than of others.")
-        train, test = tables[0], tables[1]
+        with At(stage=spec.name):
+            rows = train if spec.inductive else concatenate([train, test])
+            start = time.perf_counter()
+            harmonizer = stage.build()
+            harmonizer = (
+                harmonizer.fit(seen(rows, spec.uses_label != "no"), context.derive(stage=spec.name)) or harmonizer
+            )
+            fitted = time.perf_counter()
+            tables = [_apply(harmonizer, spec, table) for table in (train, test)]
+            if paired is not None:
+                try:
+                    paired = _apply(harmonizer, spec, paired)
+                    tables.append(paired)
+                except NotApplicable as error:
+                    if spec.inductive:
+                        raise
+                    # A transductive method may have no map for rows outside its fit; that costs paired agreement only.
+                    paired, unpaired = None, str(error)
+            transform_seconds += time.perf_counter() - fitted
+            fit_seconds += fitted - start
+            if hasattr(harmonizer, "report"):
+                reports[spec.name] = harmonizer.report()
+            if any(table.features != tables[0].features for table in tables):
+                raise PluginError(f"method '{spec.name}': transform kept other features of some rows than of others.")
+            train, test = tables[0], tables[1]
     return Harmonized(train, test, paired, fit_seconds, transform_seconds, reports, unpaired)

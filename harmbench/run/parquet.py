@@ -51,6 +51,13 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
     return {name: _numpy(column) for name, column in zip(table.column_names, table.columns, strict=True)}
 
 
+def column_names(path: Path) -> list[str]:
+    """The columns of a Parquet file, without reading them."""
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
+
+
 def _numpy(column: Any) -> np.ndarray:
     import pyarrow as pa
 

@@ -64,6 +64,29 @@ def without_paths(text: str) -> str:
     return _PATH.sub(r"\1", text)
 
 
+_LEADS_TO = re.compile(r"((?:-[A-Za-z]|--?[\w-]+=)?)((?:~|[A-Za-z]:)?[/\\].*|~[\w.-]*[/\\].*)", re.DOTALL)
+_ALIKE = re.compile(r"[^=,\[\]+]+")
+
+
+def word_without_path(word: str) -> str:
+    """A word of a command line whose path, if it is one, is cut down to its last part: alone, or after its option."""
+    found = _LEADS_TO.fullmatch(word)
+    if found:
+        return found.group(1) + last_part(found.group(2))
+    return without_paths(_ALIKE.sub(lambda part: _file_in(part.group()), word))
+
+
+def last_part(path: str) -> str:
+    """The bare name of a file or folder."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def _file_in(text: str) -> str:
+    """A relative path inside a word (`kernels=../mine/k.safetensors`) without its folders; other slashes stay."""
+    path = text.startswith(("./", "../", ".\\", "..\\")) or ("/" in text and Path(text).exists())
+    return last_part(text) if path else text
+
+
 def environment(registry: Registry, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """Facts for `environment.json`."""
     facts: dict[str, Any] = {
@@ -75,9 +98,9 @@ def environment(registry: Registry, arguments: Sequence[str] = ()) -> dict[str, 
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "threads": {k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")},
-        "command": [without_paths(word) for word in arguments],
+        "command": [word_without_path(word) for word in arguments],
         "plugins": [{"name": o.plugin, "distribution": o.distribution, "version": o.version} for o in registry.origins],
-        "plugin_failures": [str(f) for f in registry.failures],
+        "plugin_failures": [without_paths(str(f)) for f in registry.failures],
         "distributions": {
             d.name: d.version for d in sorted(importlib.metadata.distributions(), key=lambda d: str(d.name).lower())
         },

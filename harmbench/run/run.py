@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from harmbench.run.cache import Cache
 from harmbench.run.columns import split_digest
 from harmbench.run.execute import FoldTables, Job, Outcome, failure
 from harmbench.run.facts import cell_facts, data_facts, metric_facts, origins
+from harmbench.run.ids import Pseudonyms, in_order_of_pseudonyms
 from harmbench.run.images import Extracted, extract, feature_table
 from harmbench.run.keys import digest
+from harmbench.run.place import At
 from harmbench.run.plan import Plan
 from harmbench.run.pretraining import PretrainingCheck
 from harmbench.run.provenance import environment
@@ -77,6 +79,8 @@ class Summary:
     ran: int = 0
     kept: int = 0
     interrupted: bool = False
+    shown: dict[str, str] = field(default_factory=dict)
+    """What went wrong by key, with the ids that its record does not hold; for the terminal."""
 
     @property
     def failed(self) -> list[dict[str, Any]]:
@@ -92,8 +96,29 @@ class Summary:
         return 2 if self.failed else 0
 
 
-def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]:
-    """The images, the digest of their contents, and notes a reader of the results must know."""
+class Loaded(NamedTuple):
+    """A data set, ready to be run.
+
+    Parameters
+    ----------
+    images : ImageSet
+        In the order of their hashed ids.
+    revision : str
+        The first digits of the digest of their contents; published.
+    notes : list of str
+        What a reader of the results must know.
+    hidden : Pseudonyms
+        Their ids, hashed with the digits of the digest that are not published: runs on the same data share them.
+    """
+
+    images: ImageSet
+    revision: str
+    notes: list[str]
+    hidden: Pseudonyms
+
+
+def load_images(plan: Plan, options: Options) -> Loaded:
+    """Load a plan's data set, and check its design."""
     component = plan.dataset
     store = Cache()
     context = DatasetContext(
@@ -104,8 +129,7 @@ def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]
         progress=options.progress,
     )
     images: ImageSet = component.build().load(context)
-    notes = list(images.notes)
-    notes += check_design(
+    design = check_design(
         images.samples,
         images.classes,
         allow_confounded=options.allow_confounded,
@@ -119,7 +143,10 @@ def load_images(plan: Plan, options: Options) -> tuple[ImageSet, str, list[str]]
         # Contents count, not where they lie.
         facts.append([content, {**dataclasses.asdict(sample), "image": "", "mask": ""}])
         options.progress("read", i + 1, len(images))
-    return images, digest(facts, 16), notes
+    content = digest(facts, 64)
+    hidden = Pseudonyms.of_images(images, content[16:])
+    notes = [hidden.text(note, words=False) for note in images.notes]
+    return Loaded(in_order_of_pseudonyms(images, hidden), content[:16], notes + design, hidden)
 
 
 def run(plan: Plan, registry: Registry, options: Options) -> Summary:
@@ -137,11 +164,13 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
                 "is missing."
             )
         part.build()  # a parameter out of its range is an error now, not after an hour
-    images, revision, notes = load_images(plan, options)
-    scored = images.subset([i for i, s in enumerate(images.samples) if s.split != "paired"])
+    images, revision, notes, hidden = load_images(plan, options)
+    # Folds are dealt in the order of the hashed ids: by that of the real ones, the folds of several repeats would tell
+    # who is who.
+    scored = [hidden.sample(s) for s in images.samples if s.split != "paired"]
     folds = {
         repeat: make_folds(
-            scored.samples,
+            scored,
             folds=plan.benchmark.splits.folds,
             repeat=repeat,
             seed=plan.seed,
@@ -158,9 +187,10 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
         "rebuildable": True,
         **identity,
         "title": plan.benchmark.title,
+        "id_key": hidden.key,
         "ranking": plan.benchmark.ranking.model_dump(),
         "data": data_facts(images, revision, notes, plan),
-        "split_digest": split_digest(images, folds, revision),
+        "split_digest": split_digest(images, folds, hidden),
         "metrics": [metric_facts(e.spec.name, m) for e in plan.evaluators for m in e.spec.metrics],
     }
     # Through its model, so that what is compared on a second run is what was written on the first.
@@ -170,8 +200,8 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     folder.open(written, facts)
     summary = Summary(folder.path)
     try:
-        folder.write_data(images, folds, revision)
-        _run_cells(plan, registry, options, images, folds, folder, summary, revision)
+        folder.write_data(images, folds, hidden)
+        _run_cells(plan, registry, options, images, folds, folder, summary, hidden)
     except KeyboardInterrupt:
         summary.interrupted = True
     finally:
@@ -191,7 +221,7 @@ def _run_cells(
     folds: Mapping[int, Sequence[Fold]],
     folder: RunFolder,
     summary: Summary,
-    revision: str,
+    hidden: Pseudonyms,
 ) -> None:
     done = folder.records()
     settled = {"ok", "not_applicable"} | (
@@ -200,12 +230,13 @@ def _run_cells(
     open_cells = [c for c in plan.cells if done.get(c.key, {}).get("status") not in settled]
     summary.kept = len(plan.cells) - len(open_cells)
     by_key = {c.key: c for c in plan.cells}
-    pretraining = PretrainingCheck(images, folds)
+    pretraining = PretrainingCheck(images, folds, hidden)
 
     def keep(outcome: Outcome) -> None:
         cell = by_key[outcome.key]
         record = folder.append(outcome, cell_facts(cell.method, plan, cell.repeat, registry, pretraining))
         summary.ran += 1
+        summary.shown[cell.key] = outcome.shown
         for _ in registry.manager.call("on_cell_finished", record=record):
             pass
 
@@ -224,7 +255,7 @@ def _run_cells(
         except Exception as error:
             if cell.method.image is None and isinstance(error, DataError):
                 raise  # the images are at fault, not the method
-            keep(failure(Outcome(cell.key, cell.method.name, "failed"), error))
+            keep(failure(Outcome(cell.key, cell.method.name, "failed"), error, hidden))
             continue
         jobs.append(
             Job(
@@ -237,7 +268,7 @@ def _run_cells(
                 replicates=plan.benchmark.uncertainty.replicates,
                 permutations=plan.benchmark.uncertainty.permutations,
                 extract_seconds=seconds,
-                id_key=revision,
+                hidden=hidden,
                 timeout=options.timeout,
                 files=registry.files,
             )
@@ -266,7 +297,8 @@ class _Tables:
         seen: Extracted | None = None
         for fold in folds:
             try:
-                extracted = self._extract(image, fold if fits else None)
+                with At(stage=image.spec.name if image else "", fold=fold.name if fits else ""):
+                    extracted = self._extract(image, fold if fits else None)
             except NotApplicable as error:
                 if not fold.held_out or not result:
                     raise

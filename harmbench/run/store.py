@@ -8,8 +8,8 @@
     raw/<digest>        features before the feature stages; cells with the same image stage share them
     cells/<key>/        metrics.parquet, replicates.npz, features.parquet, <table>.parquet, log.txt
 
-A run that was killed leaves whole records only; running again continues. Patient and sample ids are hashed with the
-data's digest as key. Folders of older schemas are read as if they were of this one.
+A run that was killed leaves whole records only; running again continues. Patient and sample ids are hashed, in texts
+too; the key is in `plan.json`. Folders of older schemas are read as if they were of this one.
 """
 
 from __future__ import annotations
@@ -126,9 +126,8 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def write_data(self, images: ImageSet, folds: Mapping[int, Sequence[Fold]], key: str) -> None:
-        """What is known of each sample, and who is held out when, for every repeat; ids hashed with `key`."""
-        hidden = Pseudonyms(key)
+    def write_data(self, images: ImageSet, folds: Mapping[int, Sequence[Fold]], hidden: Pseudonyms) -> None:
+        """What is known of each sample, and who is held out when, for every repeat; ids hashed."""
         write_atomically(self.path / "samples.parquet", parquet_bytes(hidden.columns(sample_columns(images))))
         write_atomically(self.path / "splits.parquet", parquet_bytes(hidden.columns(split_columns(images, folds))))
 
@@ -168,9 +167,13 @@ class RunFolder:
             "status": outcome.status,
             "error": without_paths(outcome.error),
             "details": without_paths(outcome.details),
+            "exception": outcome.exception,
+            "stage": outcome.stage,
+            "fold": outcome.fold,
             "seconds": round(outcome.seconds, 3),
             "audit": dict(outcome.audit),
-            "not_applicable": dict(outcome.not_applicable),
+            "not_applicable": {where: without_paths(reason) for where, reason in outcome.not_applicable.items()},
+            "tables": sorted(outcome.tables),
             "n": 0 if outcome.scored is None else len(outcome.scored),
             "features": 0 if outcome.scored is None else len(outcome.scored.features),
             "raw": raw,

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from harmbench.upgrading import Document, Step
 
-SCHEMA = 2
-"""2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images)."""
+SCHEMA = 3
+"""2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images).
+3: ids are hashed with a key that bundles do not hold; rows and folds follow the order of the hashed
+ids; no text holds an id; records name the type and place of a failure, and their tables."""
 
 
 def upgrade_plan_1_to_2(plan: Document) -> Document:
@@ -23,5 +25,16 @@ def upgrade_record_1_to_2(record: Document) -> Document:
     return {**record, "raw": "", "stages": stages}
 
 
-PLAN: Mapping[int, Step] = {1: upgrade_plan_1_to_2}
-RECORD: Mapping[int, Step] = {1: upgrade_record_1_to_2}
+def upgrade_plan_2_to_3(plan: Document) -> Document:
+    """The revision, which is published, was the key."""
+    data = {**plan["data"], "ids": "revision" if plan["rebuildable"] else "original"}
+    return {**plan, "id_key": "", "data": data}
+
+
+def upgrade_record_2_to_3(record: Document) -> Document:
+    """What had been raised stood in texts only; which tables there were, in the folder only."""
+    return {**record, "exception": "", "stage": "", "fold": "", "tables": None}
+
+
+PLAN: Mapping[int, Step] = {1: upgrade_plan_1_to_2, 2: upgrade_plan_2_to_3}
+RECORD: Mapping[int, Step] = {1: upgrade_record_1_to_2, 2: upgrade_record_2_to_3}

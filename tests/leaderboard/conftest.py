@@ -20,7 +20,7 @@ version = "1"
 title = "Small (SYNTHETIC)"
 [dataset]
 name = "plax-phantom"
-params = { patients = 28, paired = 4, ratio = 1.2, size = 96, tissue_effect = 1.5, seed = 1 }
+params = { patients = 28, paired = 4, ratio = 1.2, size = 96, tissue_effect = 1.5, seed = 3 }
 [extractor]
 name = "fast2d"
 params = { bin_count = 16, shape = true }

@@ -193,6 +193,15 @@ def tell_path(folder):
     (folder / "environment.json").write_text(json.dumps(entries))
 
 
+def tell_key(folder):
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps({**plan, "id_key": "a" * 48}))
+
+
+def tell_table(folder):
+    (cell_of(folder, "zscore") / "remarks.parquet").write_bytes(parquet_bytes({"note": ["Doe^Jane moved"]}))
+
+
 def tell_id(folder):
     path = folder / "samples.parquet"
     columns = read_parquet(path)
@@ -213,6 +222,8 @@ SPOILT = {
     spoil_columns: "samples and data: unexpected content .KeyError: 'split'",
     spoil_replicates: "figures rebuilt: .*replicates.npz: cannot be read",
     tell_path: "anonymous: environment.json: '/home/jane/patients/list.csv'",
+    tell_key: "no text of patients: plan.json: id_key tells",
+    tell_table: "remarks.parquet has no place in a bundle",
     tell_id: "anonymous: samples.parquet: the column 'patient' holds ids",
 }
 
@@ -232,25 +243,90 @@ def test_a_bundle_that_was_spoilt_and_sealed_again_is_found_out(bundle, registry
 
 def test_real_patients_covariates_are_left_out(small_run, registry, tmp_path):
     assert any(name.startswith("covariate ") for name in read_parquet(small_run / "samples.parquet"))
-    plan = json.loads((small_run / "plan.json").read_text())
-    plan["data"]["synthetic"] = False
-    (small_run / "plan.json").write_text(json.dumps(plan))
+    as_patients(small_run)
     folder = make_bundle(small_run, tmp_path / "real", registry=registry, **ASKED).folder
     assert not any(name.startswith("covariate ") for name in read_parquet(folder / "samples.parquet"))
     shutil.copy(small_run / "samples.parquet", folder / "samples.parquet")
     assert "tells of real patients" in problems(sealed(folder), registry)
 
 
-def test_errors_of_failed_methods_do_not_quote_samples(small_run, registry, tmp_path):
-    record = json.loads((small_run / "records.jsonl").read_text().splitlines()[0])
-    broken = {**record, "key": "f" * 16, "method": "broken", "role": "method", "status": "failed", "raw": ""}
-    broken |= {"error": "sample 'Doe^Jane' is empty", "details": "Traceback Doe^Jane"}
-    with (small_run / "records.jsonl").open("a") as file:
+def as_patients(run: Path) -> Path:
+    """The run as if its data were of patients."""
+    plan = json.loads((run / "plan.json").read_text())
+    plan["data"]["synthetic"] = False
+    (run / "plan.json").write_text(json.dumps(plan))
+    return run
+
+
+def with_failure(run: Path, **facts) -> Path:
+    """The run with one method more, that failed."""
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    record = next(line for line in lines if line["method"] == "zscore")
+    broken = {**record, "key": "f" * 16, "method": "broken", "status": "failed", "raw": "", "tables": []}
+    broken |= {"details": "Traceback Doe^Jane", "exception": "ValueError", "stage": "zscore", "fold": "cv-1", **facts}
+    with (run / "records.jsonl").open("a") as file:
         file.write(json.dumps(broken) + "\n")
+    return run
+
+
+def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run, registry, tmp_path):
+    with_failure(as_patients(small_run), error="ValueError: O'Brien-Mary_us1 of StMary is empty")
+    done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
+    for name in ("records.jsonl", "leaderboard.md", "leaderboard.json", "CHECKLIST.md"):
+        text = (done.folder / name).read_text()
+        assert not any(secret in text for secret in ("Doe", "Brien", "StMary")), name
+    assert "ValueError in zscore, fold cv-1 (its words are left out" in (done.folder / "records.jsonl").read_text()
+    assert "- the text of an error\n" in (done.folder / "CHECKLIST.md").read_text()
+    assert any("broken: failed" in warning for warning in done.warnings)
+
+
+def as_schema_2(run: Path) -> Path:
+    """The run as it was written before ids had a key of their own."""
+    plan = json.loads((run / "plan.json").read_text())
+    del plan["id_key"], plan["data"]["ids"]
+    (run / "plan.json").write_text(json.dumps({**plan, "schema": 2}))
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    new = ("exception", "stage", "fold", "tables")
+    old = [{**{k: v for k, v in line.items() if k not in new}, "schema": 2} for line in lines]
+    (run / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
+    return run
+
+
+def test_a_run_of_schema_2_is_still_rebuilt_compared_and_handed_in(small_run, registry, tmp_path):
+    board = build([as_schema_2(small_run)], registry=registry)
+    assert board.rebuilt and board.data["ids"] == "revision"
+    done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
+    assert validate(done.folder, registry).sound
+    assert not diff(board, build([small_run, done.folder])).any
+    assert run_command(["compare", str(small_run), str(done.folder), "--method", "zscore"]) == 0
+
+
+def test_runs_of_both_schemas_do_not_stand_on_one_board(small_run, kept_run):
+    with pytest.raises(UsageError, match=r"cannot stand on one board .* differ in: data"):
+        build([as_schema_2(small_run), kept_run])
+
+
+def test_a_bundle_of_patients_of_schema_2_does_not_hold_the_key(small_run, registry, tmp_path):
+    revision = json.loads((small_run / "plan.json").read_text())["data"]["revision"]
+    done = make_bundle(as_schema_2(as_patients(small_run)), tmp_path / "out", registry=registry, **ASKED)
+    assert not any(revision.encode() in p.read_bytes() for p in done.folder.rglob("*") if p.is_file())
+    assert any("run again with this harmbench" in warning for warning in done.warnings)
+    assert validate(done.folder, registry).sound
+
+
+def test_rows_of_older_runs_are_put_in_the_order_of_their_numbers():
+    names = anonymous.Names({"b": "s1", "a": "s0"}, {"q": "p0", "r": "p1"}, {"": ""}, sorts=True)
+    table = {"sample": np.array(["b", "a"]), "patient": np.array(["q", "r"]), "x": np.array([1.0, 2.0])}
+    told = {name: np.asarray(column).tolist() for name, column in names.columns(table, Path("x")).items()}
+    assert told == {"sample": ["s0", "s1"], "patient": ["p1", "p0"], "x": [2.0, 1.0]}
+
+
+def test_simulated_data_may_keep_the_text_of_an_error_with_numbers_for_ids(small_run, registry, tmp_path):
+    sample = read_parquet(small_run / "samples.parquet")["sample"][0]
+    with_failure(small_run, error=f"sample '{sample}' is empty")
     done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
     text = (done.folder / "records.jsonl").read_text()
-    assert "Doe" not in text and "sample '…' is empty" in text
-    assert any("broken: failed" in warning for warning in done.warnings)
+    assert "sample 's00' is empty" in text and "Traceback" not in text
 
 
 def test_what_would_tell_who_or_where_stops_the_bundle(small_run, registry, tmp_path, monkeypatch):
@@ -263,16 +339,21 @@ def test_what_would_tell_who_or_where_stops_the_bundle(small_run, registry, tmp_
     assert not (tmp_path / "out").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize(
-    ("words", "kept"),
-    [
-        (["harmbench", "run", "--data", "../jane/list.csv", "-m", "combat"], "harmbench run --data … -m combat"),
-        (["harmbench", "run", "--data=../jane/list.csv", "-o", "out"], "harmbench run --data=… -o …"),
-        (["harmbench", "run", "-b", "mine/bench.toml"], "harmbench run -b bench.toml"),
-    ],
-)
-def test_the_command_line_does_not_tell_where_data_lie(words, kept):
-    assert anonymous.environment_of([{"command": words}]) == [{"command": kept.split()}]
+def test_no_bundle_holds_a_command_or_the_key_of_its_ids(kept_bundle, kept_run):
+    assert all(entry["command"] == [] for entry in json.loads((kept_bundle / "environment.json").read_text()))
+    key = json.loads((kept_run / "plan.json").read_text())["id_key"]
+    assert len(key) == 48 and json.loads((kept_bundle / "plan.json").read_text())["id_key"] == ""
+    assert not any(key.encode() in p.read_bytes() for p in kept_bundle.rglob("*") if p.is_file())
+
+
+def test_replicates_that_look_like_a_path_are_none(bundle, registry):
+    data = json.loads((bundle / "leaderboard.json").read_text())
+    from harmbench.leaderboard.check_bundle import untold
+
+    for row in data["rows"]:
+        row["draws"] = {name: "/" + text[1:6] + "/" + text[7:] for name, text in row["draws"].items()}
+    (bundle / "leaderboard.json").write_text(json.dumps(data))
+    assert untold(bundle) == []
 
 
 @pytest.mark.parametrize(

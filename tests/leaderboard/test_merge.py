@@ -111,13 +111,13 @@ def test_a_diff_names_rows_figures_and_standings(board):
     new = board.model_copy(deep=True)
     new.rows = [r for r in new.rows if r.method != "shuffle"]
     row = new.row("zscore")
-    row.overall["auc_within"].value = 0.5
+    row.overall["auc_within"].value = 0.123
     row.section, row.reason, row.rank = "below the gate", "because", None
     new.warnings.append("look out")
     found = diff(board, new)
     assert (found.added, found.removed) == ([], ["shuffle"])
     (figure,) = found.figures
-    assert (figure["method"], figure["metric"], figure["place"], figure["new"]) == ("zscore", "auc_within", "", 0.5)
+    assert (figure["method"], figure["metric"], figure["place"], figure["new"]) == ("zscore", "auc_within", "", 0.123)
     assert figure["changed"] == ["value"] and found.warnings_added == ["look out"]
     assert [s["method"] for s in found.standings] == ["zscore"]
     assert found.standings[0]["new"]["section"] == "below the gate"

@@ -14,7 +14,7 @@ from harmbench.errors import UsageError
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.page.evidence import Evidence
 from harmbench.leaderboard.page.pictures import add_pictures, grey_picture, kernel_picture, pick
-from harmbench.leaderboard.page.reading import sample_ids
+from harmbench.leaderboard.page.reading import knows_samples
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_simulated_images_are_shown_before_and_after_each_image_stage(board, kept_run, registry):
     evidence = Evidence()
-    add_pictures(evidence, board, registry, known=sample_ids([kept_run]).__contains__)
+    add_pictures(evidence, board, registry, known=knows_samples([kept_run]))
     assert set(evidence.examples) == {"", "laplacian-of-gaussian"}
     assert [e.manufacturer for e in evidence.examples[""]] == ["GE-like", "Philips-like"]
     assert pixels(evidence.examples[""][0].picture).shape == (96, 96, 3)

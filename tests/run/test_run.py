@@ -369,6 +369,27 @@ def test_absolute_paths_are_cut_down_to_their_last_part(text, expected):
     assert without_paths(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("-d/abs/StMary/Smith list.csv", "-dSmith list.csv"),
+        ("--data=/abs/St Mary/list.csv", "--data=list.csv"),
+        ("/abs/St Mary/", "St Mary"),
+        ("-d~/x/y.csv", "-dy.csv"),
+        (r"--out=C:\Users\ann\out", "--out=out"),
+        ("ssl-kernel[kernels=../mine/k.safetensors,reduce=l2]", "ssl-kernel[kernels=k.safetensors,reduce=l2]"),
+        ("x.kernels=/tmp/a/b.safetensors", "x.kernels=b.safetensors"),
+        ("image-folder.exclude=GE/Philips", "image-folder.exclude=GE/Philips"),
+        ("--method", "--method"),
+        ("-1", "-1"),
+    ],
+)
+def test_words_of_a_command_hold_no_folder(word, expected):
+    from harmbench.run.provenance import word_without_path
+
+    assert word_without_path(word) == expected
+
+
 def test_a_plain_filter_is_handed_to_an_extractor_that_fuses_it_and_maps_to_one_that_does_not(tiny_registry):
     from harmbench.data import Features, Image
     from harmbench.methods import parse_method

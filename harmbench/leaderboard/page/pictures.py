@@ -24,7 +24,6 @@ from harmbench.methods import Component, component
 from harmbench.plugins import Registry, missing_requirements
 from harmbench.progress import no_progress
 from harmbench.run.cache import Cache
-from harmbench.run.ids import hashed
 from harmbench.run.images import original
 
 SIDE = 224
@@ -60,7 +59,7 @@ def add_pictures(
     data : str, optional
         `--data` of a data set that needs it.
     known : callable
-        Whether a hashed sample id is one of the run's.
+        Whether a sample id is one of the run's.
 
     Raises
     ------
@@ -137,7 +136,7 @@ def _load(board: Board, registry: Registry, data: str | None, known: Callable[[s
         seed=board.seed, data=data, cache=str(Cache().root / "datasets"), progress=no_progress
     )  # fmt: skip
     images: ImageSet = component(spec, facts["params"]).build().load(context)
-    if not all(known(hashed(s.id, board.data["revision"])) for s in images.samples):
+    if not all(known(s.id) for s in images.samples):
         raise UsageError("these are not the images that the run was made from.")
     return images
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harmbench.leaderboard.page.evidence import Bin, Evidence, MethodEvidence, S
 from harmbench.leaderboard.page.histograms import Counted, counted, most_features, short_names
 from harmbench.leaderboard.rank import REFERENCE
 from harmbench.results import StoredCell
+from harmbench.run.ids import hashed, key_of
 from harmbench.run.store import RunFolder, table_digest
 from harmbench.run.stored import RunData
 
@@ -54,9 +55,11 @@ def read_evidence(folders: Sequence[Path], methods: Sequence[str] = ()) -> Evide
     return evidence
 
 
-def sample_ids(folders: Sequence[Path]) -> set[str]:
-    """Hashed ids of all samples of run folders."""
-    return {s for folder in folders for s in RunData(RunFolder(folder)).samples["sample"].tolist()}
+def knows_samples(folders: Sequence[Path]) -> Callable[[str], bool]:
+    """Whether an id is that of a sample of one of these run folders (bundles, which number them, know none)."""
+    runs = [RunData(RunFolder(folder)) for folder in folders]
+    known = [(key_of(data.plan), set(data.samples["sample"].tolist())) for data in runs]
+    return lambda sample: any(hashed(sample, key) in ids for key, ids in known)
 
 
 class _Reader:

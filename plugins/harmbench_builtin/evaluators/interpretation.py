@@ -91,12 +91,14 @@ class Interpretation:
     def recompute(self, stored: StoredCell, context: EvaluationContext) -> Evaluation:
         """The same from the stored selection, contributions and features.
 
-        Where covariates were taken out of what is stored (bundles of real patients), correlations are as they were.
+        Where covariates were taken out of what is stored (bundles of real patients), correlations are as they were;
+        notes are not there.
         """
         done = self.evaluate(stored.result, context)
         if stored.result.scored.covariates or not done.tables:
             return done
-        return Evaluation(done.metrics, {**done.tables, **{name: stored.tables[name] for name in CORRELATIONS}})
+        kept = {name: table for name, table in done.tables.items() if name not in CORRELATIONS}
+        return Evaluation(done.metrics, kept | {n: stored.tables[n] for n in CORRELATIONS if n in stored.tables})
 
 
 @dataclass(frozen=True)
