@@ -7,8 +7,13 @@ from collections.abc import Mapping
 
 from harmbench.upgrading import Document, Step
 
-SCHEMA = 2
-"""2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images)."""
+SCHEMA = 3
+"""2: evaluators see hashed ids, and what figures are rebuilt from is kept (samples, raw features, paired images).
+3: records name the digests of their cell's files, and the plan those of samples and splits; a cell's key can be worked
+out from its record; entries of environment.json carry the number."""
+
+REBUILDABLE = 2
+"""The first schema whose folders hold what figures can be rebuilt from."""
 
 
 def upgrade_plan_1_to_2(plan: Document) -> Document:
@@ -23,5 +28,24 @@ def upgrade_record_1_to_2(record: Document) -> Document:
     return {**record, "raw": "", "stages": stages}
 
 
-PLAN: Mapping[int, Step] = {1: upgrade_plan_1_to_2}
-RECORD: Mapping[int, Step] = {1: upgrade_record_1_to_2}
+def upgrade_plan_2_to_3(plan: Document) -> Document:
+    """Nothing tied samples and splits to the plan."""
+    return {**plan, "files": None}
+
+
+def upgrade_record_2_to_3(record: Document) -> Document:
+    """Nothing tied a cell's files to its record."""
+    stages = [{**stage, "requires": None, "package": None} for stage in record["stages"]]
+    return {**record, "files": None, "stages": stages}
+
+
+def same(document: Document) -> Document:
+    """Nothing but the number changed."""
+    return document
+
+
+UNNUMBERED = 2
+"""Entries of environment.json without a number are of this schema, or the one before it, which is the same."""
+PLAN: Mapping[int, Step] = {1: upgrade_plan_1_to_2, 2: upgrade_plan_2_to_3}
+RECORD: Mapping[int, Step] = {1: upgrade_record_1_to_2, 2: upgrade_record_2_to_3}
+ENVIRONMENT: Mapping[int, Step] = {1: same, 2: same}

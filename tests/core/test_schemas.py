@@ -59,12 +59,12 @@ def test_a_changed_schema_cannot_be_written_under_its_old_number(tmp_path, monke
     (tmp_path / schemas.VERSIONS).write_text(
         json.dumps(json.loads((Path(schemas.__file__).parent / schemas.VERSIONS).read_text()))
     )
-    monkeypatch.setattr(schemas, "documents", lambda: {"plan": schemas.Document(Another, 2)})
-    with pytest.raises(ValueError, match="upgrade_2_to_3"):
-        schemas.write()
     monkeypatch.setattr(schemas, "documents", lambda: {"plan": schemas.Document(Another, 3)})
+    with pytest.raises(ValueError, match="upgrade_3_to_4"):
+        schemas.write()
+    monkeypatch.setattr(schemas, "documents", lambda: {"plan": schemas.Document(Another, 4)})
     schemas.write()
-    assert set(schemas.known_versions()["plan"]) == {"2", "3"}
+    assert set(schemas.known_versions()["plan"]) == {"2", "3", "4"}
 
 
 def test_what_a_run_writes_keeps_to_the_models(tiny_benchmark, tiny_registry, tmp_path):
