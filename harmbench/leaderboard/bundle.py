@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,18 @@ from harmbench.leaderboard.anonymous import (
     record_of,
     samples_table,
 )
-from harmbench.leaderboard.bundle_format import CHECKLIST, SUBMISSION, SUMS, Submission, checklist, checksums, place_of
+from harmbench.leaderboard.bundle_format import CHECKLIST, SUBMISSION, SUMS, Submission, checksums, place_of
+from harmbench.leaderboard.bundle_texts import asked, checklist_of, size_of
 from harmbench.leaderboard.check_bundle import untold
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.validate import validate
 from harmbench.plugins import Registry
 from harmbench.run.cache import write_atomically
+from harmbench.run.metric_files import REPLICATES
 from harmbench.run.parquet import parquet_bytes, read_parquet
 from harmbench.run.store import RunFolder
 from harmbench.run.stored import RunData
-
-LARGE = 50 * 2**20
+from harmbench.run.tied import sha256
 
 
 @dataclass
@@ -81,8 +82,9 @@ def make_bundle(
     report = validate(run, registry, rebuild=False)
     if not report.sound:
         problems = "; ".join(report.problems)
-        raise DataError(f"it cannot be handed in: {problems}.", file=run, remedy="Run again with all controls.")
-    warnings = [text for text in report.warnings if "--trust-stored" not in text]
+        raise DataError(
+            f"it cannot be handed in: {problems}.", file=run, remedy="Mend that, or run again with all controls."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as name:
         work = Path(name) / "bundle"
@@ -90,12 +92,8 @@ def make_bundle(
         board = build([work], registry=registry, n_jobs=n_jobs)
         last = max(record["finished"] for record in folder.records().values())
         render.write(board.model_copy(update={"built": last}), work)
-        data = board.data
-        counts = f"{data['images']} images of {data['patients']} patients, {len(board.rows)} methods and controls"
-        size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file())
-        if size > LARGE:
-            warnings.append(f"the bundle has {size / 2**20:.0f} MB; say why it has to be that large")
-        write_atomically(work / CHECKLIST, checklist(submission, counts, warnings).encode())
+        size, warnings = size_of(work), asked(work, report.warnings)
+        write_atomically(work / CHECKLIST, checklist_of(work, submission, board, report.warnings).encode())
         if told := untold(work, own_names()):
             raise DataError(
                 f"something in it tells who or where: {'; '.join(told)}.",
@@ -131,23 +129,35 @@ def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
             write_atomically(work / "raw" / f"{raws[digest]}.parquet", content)
         return raws[digest]
 
-    lines = [record_of(record, raw) for _, record in sorted(records.items())]
-    write_atomically(work / "records.jsonl", b"".join(_line(line) for line in lines))
-    write_atomically(work / SUBMISSION, json_bytes(submission.model_dump(by_alias=True)))
-    write_atomically(work / "plan.json", json_bytes(plan))
-    write_atomically(work / "environment.json", json_bytes(environment_of(folder.environment)))
     for name, columns in (("samples", samples_table(data.samples, synthetic)), ("splits", data.splits)):
         write_atomically(work / f"{name}.parquet", parquet_bytes(names.columns(columns, folder.path / name)))
-    for key, record in records.items():
-        if record["status"] != "ok":
-            continue
-        for file in sorted(folder.cell(key).iterdir()):
-            target = work / "cells" / key / file.name
-            if file.suffix == ".parquet":
-                write_atomically(target, parquet_bytes(names.columns(read_parquet(file), file)))
-            elif file.name == "replicates.npz":
-                write_atomically(target, file.read_bytes())
+    lines = []
+    for key, record in sorted(records.items()):
+        if record["status"] == "ok":
+            _fill_cell(work / "cells" / key, folder.cell(key), names)
+        line = record_of(record, raw)
+        lines.append({**line, "files": _tied(record["files"], work / "cells" / key)})
+    write_atomically(work / "records.jsonl", b"".join(_line(line) for line in lines))
+    write_atomically(work / SUBMISSION, json_bytes(submission.model_dump(by_alias=True)))
+    write_atomically(work / "plan.json", json_bytes({**plan, "files": _tied(plan["files"], work, plan["files"] or ())}))
+    write_atomically(work / "environment.json", json_bytes(environment_of(folder.environment)))
     return submission
+
+
+def _fill_cell(target: Path, source: Path, names: Names) -> None:
+    for file in sorted(source.iterdir()):
+        if file.suffix == ".parquet":
+            write_atomically(target / file.name, parquet_bytes(names.columns(read_parquet(file), file)))
+        elif file.name == REPLICATES:
+            write_atomically(target / file.name, file.read_bytes())
+
+
+def _tied(said: Mapping[str, str] | None, folder: Path, only: Iterable[str] | None = None) -> dict[str, str] | None:
+    """Digests of files as the bundle has them; none where the run had none, for it cannot be known what they were."""
+    if said is None:
+        return None
+    found = sorted(folder.iterdir()) if only is None and folder.is_dir() else [folder / name for name in only or ()]
+    return {file.name: sha256(file.read_bytes()) for file in found}
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
