@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tampering import cell_of, forged
 
 from harmbench.cli import run_command
 from harmbench.errors import DataError, UsageError
@@ -41,9 +42,12 @@ def bundle(kept_bundle, tmp_path) -> Path:
 
 
 def sealed(folder: Path) -> Path:
-    """With checksums that fit, as somebody who cheats would hand it in."""
-    (folder / SUMS).write_text(checksums(folder))
-    return folder
+    """With digests, keys and checksums that fit, as somebody who cheats would hand it in."""
+    try:
+        return forged(folder)
+    except (KeyError, json.JSONDecodeError):
+        (folder / SUMS).write_text(checksums(folder))
+        return folder
 
 
 def problems(folder: Path, registry) -> str:
@@ -51,11 +55,6 @@ def problems(folder: Path, registry) -> str:
     assert report.kind == "bundle"
     assert not report.sound
     return "\n".join(report.problems)
-
-
-def cell_of(folder, method):
-    run = RunFolder(folder)
-    return next(run.cell(key) for key, record in run.records().items() if record["method"] == method)
 
 
 def test_a_bundle_is_sound_and_its_board_is_that_of_the_run(kept_bundle, kept_run, registry):
@@ -203,14 +202,14 @@ def tell_id(folder):
 
 SPOILT = {
     spoil_metric: "cell of 'zscore'.*auc_within.*stored 0.99, rebuilt",
-    spoil_board: "the board in it: zscore: auc_within is 0.99 in the board",
+    spoil_board: r"the board in it: rows.zscore.overall.auc_within.value is 0\.99 in it, and should be 0",
     spoil_feature: "stored figures are not what the stored data give",
     spoil_role: "'leaky-combat' is recorded with role 'method', and declares 'canary'",
     spoil_splits: "splits.parquet has the digest",
     spoil_controls: "no leaking canary ran",
     spoil_counts: "plan.json has 2800 patients, samples.parquet 28",
-    spoil_schema: "schema: plan.json: seed",
-    spoil_columns: "samples and data: unexpected content .KeyError: 'split'",
+    spoil_schema: "schema: .*plan.json: seed",
+    spoil_columns: "samples and data: .*samples.parquet, column 'split': there is no such column",
     spoil_replicates: "figures rebuilt: .*replicates.npz: cannot be read",
     tell_path: "anonymous: environment.json: '/home/jane/patients/list.csv'",
     tell_id: "anonymous: samples.parquet: the column 'patient' holds ids",
@@ -234,7 +233,9 @@ def test_real_patients_covariates_are_left_out(small_run, registry, tmp_path):
     assert any(name.startswith("covariate ") for name in read_parquet(small_run / "samples.parquet"))
     plan = json.loads((small_run / "plan.json").read_text())
     plan["data"]["synthetic"] = False
+    plan["dataset"]["version"] = "0"  # not the one that is installed, which simulates its data
     (small_run / "plan.json").write_text(json.dumps(plan))
+    forged(small_run)
     folder = make_bundle(small_run, tmp_path / "real", registry=registry, **ASKED).folder
     assert not any(name.startswith("covariate ") for name in read_parquet(folder / "samples.parquet"))
     shutil.copy(small_run / "samples.parquet", folder / "samples.parquet")
@@ -244,9 +245,11 @@ def test_real_patients_covariates_are_left_out(small_run, registry, tmp_path):
 def test_errors_of_failed_methods_do_not_quote_samples(small_run, registry, tmp_path):
     record = json.loads((small_run / "records.jsonl").read_text().splitlines()[0])
     broken = {**record, "key": "f" * 16, "method": "broken", "role": "method", "status": "failed", "raw": ""}
+    broken |= {"files": {}, "stages": [{**record["stages"][0], "name": "broken"}]}
     broken |= {"error": "sample 'Doe^Jane' is empty", "details": "Traceback Doe^Jane"}
     with (small_run / "records.jsonl").open("a") as file:
         file.write(json.dumps(broken) + "\n")
+    forged(small_run)
     done = make_bundle(small_run, tmp_path / "out", registry=registry, **ASKED)
     text = (done.folder / "records.jsonl").read_text()
     assert "Doe" not in text and "sample '…' is empty" in text
@@ -299,6 +302,7 @@ def test_what_cannot_be_handed_in_is_refused(kept_run, small_run, registry, tmp_
     with pytest.raises(UsageError, match="not empty"):
         make_bundle(kept_run, tmp_path / "full", registry=registry, **ASKED)
     spoil_metric(small_run)
+    forged(small_run)
     with pytest.raises(DataError, match="rebuilt"):
         make_bundle(small_run, tmp_path / "x", registry=registry, **ASKED)
     spoil_controls(small_run)

@@ -73,7 +73,7 @@ def test_reading_an_old_run_writes_nothing(tmp_path):
 
 def test_an_old_board_can_be_shown_and_not_ranked_anew():
     board = read_board(OLD / "leaderboard.json")
-    assert board.schema_ == 2 and board.row("combat").rank == (1, 1)
+    assert board.schema_ == 3 and board.row("combat").rank == (1, 1)
     assert validate(OLD / "leaderboard.json", build_registry()).sound
     with pytest.raises(UsageError, match="'combat' holds no replicates"):
         merge([board, board], ["a", "b"])
@@ -91,8 +91,8 @@ def test_a_newer_file_is_refused_with_the_version_to_install(tmp_path, file, rea
 def test_a_newer_record_is_refused(tmp_path):
     copy = Path(shutil.copytree(OLD, tmp_path / "run"))
     text = (copy / "records.jsonl").read_text()
-    (copy / "records.jsonl").write_text(text.replace('"schema": 1', '"schema": 3'))
-    with pytest.raises(UsageError, match=r"records.jsonl was written by harmbench of a later version \(schema 3\)"):
+    (copy / "records.jsonl").write_text(text.replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(UsageError, match=r"records.jsonl was written by harmbench of a later version \(schema 99\)"):
         build([copy])
 
 
@@ -114,5 +114,10 @@ def test_every_step_there_must_be_is_there():
     from harmbench.leaderboard import model
     from harmbench.leaderboard.upgrade import BOARD
 
-    for current, steps in ((upgrade.SCHEMA, upgrade.PLAN), (upgrade.SCHEMA, upgrade.RECORD), (model.SCHEMA, BOARD)):
+    for current, steps in (
+        (upgrade.SCHEMA, upgrade.PLAN),
+        (upgrade.SCHEMA, upgrade.RECORD),
+        (upgrade.SCHEMA, upgrade.ENVIRONMENT),
+        (model.SCHEMA, BOARD),
+    ):
         assert sorted(steps) == list(range(1, current))
