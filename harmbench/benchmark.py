@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harmbench.benchmark_files import benchmark_files
 from harmbench.errors import DataError, UsageError, suggestion
+from harmbench.upgrading import upgraded
 
 SCHEMA = 1
 
@@ -98,7 +99,7 @@ def load_benchmark(name: str) -> Benchmark:
     Raises
     ------
     UsageError
-        No such benchmark (with a suggestion).
+        No such benchmark (with a suggestion), or of a newer schema (names the version to install).
     DataError
         The file is not valid: names the file, the key and what is wrong.
     """
@@ -116,14 +117,9 @@ def load_benchmark(name: str) -> Benchmark:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid TOML: {error}.", file=path.name, remedy="Mend the file.") from None
-    if data.get("schema", SCHEMA) > SCHEMA:
-        raise DataError(
-            f"benchmark schema {data['schema']} is newer than this harmbench understands ({SCHEMA}).",
-            file=path.name,
-            remedy="Update harmbench.",
-        )
+    newest = upgraded({"schema": SCHEMA, **data}, SCHEMA, {}, path.name)
     try:
-        return Benchmark.model_validate(data)
+        return Benchmark.model_validate(newest)
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(

@@ -31,8 +31,11 @@ def upgraded(document: Mapping[str, Any], current: int, steps: Mapping[int, Step
     UsageError
         A newer harmbench wrote it; names the version to install.
     DataError
-        No schema number, or not one there has ever been.
+        Not an object, not what its schema holds, no schema number, or not one there has ever been.
     """
+    if not isinstance(document, Mapping):
+        problem = f"it holds {type(document).__name__} where an object belongs."
+        raise DataError(problem, file=where, remedy="Copy it again, or write it again.")
     number = document.get("schema")
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise DataError(f"its schema is {number!r}, which is no schema number.", file=where, remedy="Write it again.")
@@ -45,6 +48,10 @@ def upgraded(document: Mapping[str, Any], current: int, steps: Mapping[int, Step
         )
     result = dict(document)
     for step in range(number, current):
-        result = steps[step](result)
+        try:
+            result = steps[step](result)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = f"not what a file of schema {number} holds ({type(error).__name__}: {error})."
+            raise DataError(problem, file=where, remedy="Copy it again, or write it again.") from None
         result["schema"] = step + 1
     return result

@@ -152,7 +152,7 @@ def merge(
 ) -> int:
     """Put boards and runs together, if they belong together; ranks are worked out anew among all rows."""
     from harmbench.leaderboard import outputs
-    from harmbench.leaderboard.files import load
+    from harmbench.leaderboard.files import is_run, load
     from harmbench.leaderboard.merge import merge as together
     from harmbench.plugins import build_registry
     from harmbench.run.run import default_jobs
@@ -161,7 +161,7 @@ def merge(
     formats, left_out = outputs.chosen(format_ or ())
     registry = None if trust_stored else build_registry(plugin or ())
     boards = [load(Path(s), registry, jobs or default_jobs()) for s in sources]
-    board = together(boards, sources)
+    board = together(boards, sources, [s for s in sources if not is_run(Path(s))])
     files = outputs.write(board, target, formats)
     if left_out:
         note(left_out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,19 @@ from harmbench import __version__
 from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard import render
 from harmbench.leaderboard.anonymous import Names, json_bytes, own_names, record_of, samples_table
-from harmbench.leaderboard.bundle_format import CHECKLIST, SUBMISSION, SUMS, Submission, checklist, checksums, place_of
+from harmbench.leaderboard.bundle_format import CHECKLIST, SUBMISSION, SUMS, Submission, checksums, place_of
+from harmbench.leaderboard.bundle_texts import asked, checklist_of, size_of
 from harmbench.leaderboard.check_bundle import indiscreet, untold
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.content import Content
-from harmbench.leaderboard.model import Board
 from harmbench.leaderboard.validate import validate
 from harmbench.plugins import Registry
 from harmbench.run.cache import write_atomically
+from harmbench.run.metric_files import REPLICATES
 from harmbench.run.parquet import parquet_bytes, read_parquet
 from harmbench.run.store import FIGURES, RunFolder
 from harmbench.run.stored import RunData
-
-LARGE = 50 * 2**20
-OLD_KEY = (
-    "the run is of schema 2: its folds were dealt by the order of the ids, and those of several repeats may tell "
-    "somebody who has the list of ids who is who; run again with this harmbench"
-)
+from harmbench.run.tied import sha256, worked_out_key
 
 
 @dataclass
@@ -80,8 +76,9 @@ def make_bundle(
     report = validate(run, registry, rebuild=False)
     if not report.sound:
         problems = "; ".join(report.problems)
-        raise DataError(f"it cannot be handed in: {problems}.", file=run, remedy="Run again with all controls.")
-    warnings = [text for text in report.warnings if "--trust-stored" not in text]
+        raise DataError(
+            f"it cannot be handed in: {problems}.", file=run, remedy="Mend that, or run again with all controls."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as name:
         work = Path(name) / "bundle"
@@ -89,15 +86,8 @@ def make_bundle(
         board = build([work], registry=registry, n_jobs=n_jobs)
         last = max(record["finished"] for record in folder.records().values())
         render.write(board.model_copy(update={"built": last}), work)
-        data = board.data
-        counts = f"{data['images']} images of {data['patients']} patients, {len(board.rows)} methods and controls"
-        size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file())
-        if size > LARGE:
-            warnings.append(f"the bundle has {size / 2**20:.0f} MB; say why it has to be that large")
-        if data["ids"] != "key" and not board.synthetic:
-            warnings.append(OLD_KEY)
-        names = published(board, submission)
-        write_atomically(work / CHECKLIST, checklist(submission, counts, names, warnings).encode())
+        size, warnings = size_of(work), asked(work, board, report.warnings)
+        write_atomically(work / CHECKLIST, checklist_of(work, submission, board, report.warnings).encode())
         if told := indiscreet(work) + untold(work, own_names()):
             raise DataError(
                 f"something in it tells who or where: {'; '.join(told)}.",
@@ -109,13 +99,6 @@ def make_bundle(
             out.rmdir()
         shutil.move(work, out)
     return Bundle(out, submission.place, size, warnings)
-
-
-def published(board: Board, submission: Submission) -> str:
-    """Names from the data that a bundle holds, in words."""
-    parts = {"manufacturers": list(board.data["counts"]), "classes": list(board.data["classes"])}
-    parts |= {"covariates": submission.covariate_names}
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
 
 
 def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
@@ -135,7 +118,7 @@ def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
     for name, columns in (("samples", samples_table(data.samples, content.synthetic)), ("splits", data.splits)):
         told = content.figures(name, names.columns(columns, folder.path / name), folder.path / f"{name}.parquet")
         write_atomically(work / f"{name}.parquet", parquet_bytes(told))
-    lines = []
+    plan, lines = content.plan(), []
     for key, record in sorted(records.items()):
         target, written = work / "cells" / key, []
         for table, columns in content.tables(folder.cell(key), record):
@@ -143,9 +126,10 @@ def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
             write_atomically(target / path.name, parquet_bytes(names.columns(columns, path)))
             written += [] if table in FIGURES else [table]
         if record["status"] == "ok":
-            write_atomically(target / "replicates.npz", (folder.cell(key) / "replicates.npz").read_bytes())
-        lines.append(_line(content.record({**record_of(record, names, raw), "tables": written})))
-    plan, environment = content.plan(), content.environment()
+            write_atomically(target / REPLICATES, (folder.cell(key) / REPLICATES).read_bytes())
+        line = content.record({**record_of(record, names, raw), "tables": written})
+        lines.append(_line(_keyless({**line, "files": _tied(record["files"], target)}, plan)))
+    environment = content.environment()
     submission = Submission(
         harmbench=__version__,
         licence=licence.strip(),
@@ -157,9 +141,24 @@ def _fill(work: Path, data: RunData, licence: str, contact: str) -> Submission:
     )
     write_atomically(work / "records.jsonl", b"".join(lines))
     write_atomically(work / SUBMISSION, json_bytes(submission.model_dump(by_alias=True)))
-    write_atomically(work / "plan.json", json_bytes(plan))
+    write_atomically(work / "plan.json", json_bytes({**plan, "files": _tied(plan["files"], work, plan["files"] or ())}))
     write_atomically(work / "environment.json", json_bytes(environment))
     return submission
+
+
+def _keyless(record: dict[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A record whose key cannot be worked out any more, where names were left out of what it was worked out from."""
+    if worked_out_key(record, plan) in (None, record["key"]):
+        return record
+    return {**record, "stages": [{**stage, "package": None} for stage in record["stages"]]}
+
+
+def _tied(said: Mapping[str, str] | None, folder: Path, only: Iterable[str] | None = None) -> dict[str, str] | None:
+    """Digests of files as the bundle has them; none where the run had none, for it cannot be known what they were."""
+    if said is None:
+        return None
+    found = sorted(folder.iterdir()) if only is None and folder.is_dir() else [folder / name for name in only or ()]
+    return {file.name: sha256(file.read_bytes()) for file in found}
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

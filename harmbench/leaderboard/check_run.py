@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from harmbench.benchmark import load_benchmark
 from harmbench.errors import HarmbenchError
-from harmbench.leaderboard.bundle_format import BOARD_FILES
+from harmbench.leaderboard.bundle_texts import check_texts
 from harmbench.leaderboard.collect import build
-from harmbench.leaderboard.files import read_board
+from harmbench.leaderboard.files import read_board, written_schema
+from harmbench.leaderboard.held import metric_problems, plan_problems
+from harmbench.leaderboard.model import SCHEMA as BOARD_SCHEMA
 from harmbench.leaderboard.model import Board
-from harmbench.leaderboard.validate import Report, not_following, quality
+from harmbench.leaderboard.same import LEFT_OUT, boards_differ
+from harmbench.leaderboard.validate import Report, misnamed, quality, undeclared_roles
 from harmbench.plugins import Registry
-from harmbench.run import documents
 from harmbench.run.store import RunFolder
 from harmbench.run.stored import RunData
+from harmbench.run.tied import changed_files, unaccounted, wrong_facts
 from harmbench.splits import held_out_digest
 
 
@@ -34,7 +35,14 @@ def check_run(report: Report, path: Path, registry: Registry, *, rebuild: bool, 
         report.check("splits", lambda: _splits(data))
     else:
         report.warnings.append("a run of schema 1: it does not hold what its figures can be rebuilt from")
-    report.check("roles as the methods declare them", lambda: _roles(folder, registry))
+    records = folder.records()
+    report.check("files are those of their records", lambda: _files(folder, data.plan, records))
+    if any(record["files"] is None for record in records.values()):
+        report.warnings.append("files not tied to the record: it is of a schema before 3")
+    report.check("records follow from the plan", lambda: _facts(data.plan, records, registry))
+    report.check("roles as the methods declare them", lambda: undeclared_roles(list(records.values()), registry))
+    report.unchecked += metric_problems(data.plan, registry)[1]
+    report.check("plan", lambda: plan_problems(data, registry))
     boards: list[Board] = []
 
     def figures() -> list[str]:
@@ -51,39 +59,50 @@ def check_run(report: Report, path: Path, registry: Registry, *, rebuild: bool, 
     failed = [f"{r.method}: {r.status}" for r in board.rows if r.status != "ok"]
     if failed:
         report.warnings.append(f"without figures: {', '.join(failed)}")
-    incomplete = [f"{r.method} ({r.reason})" for r in board.rows if r.reason.startswith("incomplete")]
+    incomplete = [f"{r.method} ({r.reason})" for r in board.rows if r.reason.startswith(("incomplete", "not audited"))]
     if incomplete:
         report.problems.append(f"complete: {', '.join(incomplete)}")
-    if (path / BOARD_FILES[2]).exists() and report.kind == "bundle":
-        report.check("the board in it", lambda: not_following(read_board(path), board))
+    if report.kind == "bundle" and report.check("the board in it", lambda: _board(path, board, rebuild)):
+        check_texts(report, path)
 
 
 def wrong_schema(path: Path) -> list[str]:
-    """Where the JSON files of a run folder are not what their models say."""
+    """Where the JSON files of a run folder are not what their models say (reading them tells)."""
     folder = RunFolder(path)
-    found = _wrong(documents.Plan, folder.plan, "plan.json")
-    for i, entry in enumerate(folder.environment):
-        found += _wrong(documents.Environment, entry, f"environment.json[{i}]")
-    records = folder.records()
-    for key, record in records.items():
-        found += _wrong(documents.Record, record, f"records.jsonl, cell {key}")
-    if not records:
-        found.append("no cell has been recorded")
-    lines = (folder.path / "records.jsonl").read_text(encoding="utf-8").splitlines() if records else []
-    for number, line in enumerate(lines, start=1):
+    found = []
+    for read in (lambda: folder.plan, lambda: folder.environment, folder.records):
         try:
-            json.loads(line)
-        except json.JSONDecodeError:
-            found.append(f"records.jsonl, row {number}: not valid JSON")
-    return found
+            if not read():
+                found.append("no cell has been recorded")
+        except HarmbenchError as error:
+            found.append(str(error))
+    return found or [f"records.jsonl, row {row}: not valid JSON" for row in folder.cut_off()]
 
 
-def _wrong(model: type[BaseModel], value: Any, where: str) -> list[str]:
-    try:
-        model.model_validate_json(json.dumps(value))
-    except ValidationError as error:
-        return [f"{where}: {'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()[:3]]
-    return []
+def _files(folder: RunFolder, plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Files that are missing, changed, or that no record accounts for."""
+    found = changed_files(folder.path, plan["files"])
+    for key, record in records.items():
+        found += [
+            f"cells/{key} ('{record['method']}'): {text}" for text in changed_files(folder.cell(key), record["files"])
+        ]
+    left = "left by a run that was stopped, or put there: run again, or delete it"
+    return found + [f"{name} belongs to no record ({left})" for name in unaccounted(folder.path, records.values())]
+
+
+def _facts(plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], registry: Registry) -> list[str]:
+    found = [f"cell {key} ('{r['method']}'): {text}" for key, r in records.items() for text in wrong_facts(r, plan)]
+    return found + misnamed(list(records.values()), registry)
+
+
+def _board(path: Path, anew: Board, rebuild: bool) -> list[str]:
+    """Where the board in a bundle is not the one that its run gives."""
+    stored, leave = read_board(path), [*LEFT_OUT]
+    if not rebuild:
+        leave += ["rebuilt", "definitions.recorded"]
+    if written_schema(path) < BOARD_SCHEMA:
+        leave += ["deviations", "warnings"]  # check_texts says so
+    return boards_differ(stored, anew, leave)
 
 
 def _samples(data: RunData) -> list[str]:
@@ -116,34 +135,6 @@ def _splits(data: RunData) -> list[str]:
         pairs = {(p, f) for p, f in zip(patients.tolist(), folds.tolist(), strict=True)}
         if len(pairs) > len(np.unique(patients)):
             found.append(f"repeat {repeat} holds a patient out in more than one fold")
-    return found
-
-
-def _roles(folder: RunFolder, registry: Registry) -> list[str]:
-    """A record that says otherwise than its method's spec does was changed, or made with another version."""
-    found = []
-    for record in folder.records().values():
-        specs = []
-        for stage in record["stages"]:
-            if stage["name"] not in registry.harmonizers.entries:
-                break
-            spec = registry.harmonizers.get(stage["name"])
-            if spec.version != stage["version"]:
-                break  # not installed here, so there is nothing to hold it against
-            specs.append(spec)
-        else:
-            roles = {spec.role for spec in specs}
-            role = "canary" if "canary" in roles else "control" if "control" in roles else "method"
-            declared: Mapping[str, Any] = {
-                "role": role,
-                "inductive": all(spec.inductive for spec in specs),
-                "uses_label": any(spec.uses_label != "no" for spec in specs),
-            }
-            found += [
-                f"'{record['method']}' is recorded with {name} {record[name]!r}, and declares {value!r}"
-                for name, value in declared.items()
-                if record[name] != value
-            ]
     return found
 
 

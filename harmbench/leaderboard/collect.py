@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from harmbench import __version__
 from harmbench.errors import DataError, UsageError
+from harmbench.leaderboard.held import deviations, plan_problems, ranking_problems
+from harmbench.leaderboard.join import Cells, distinct, joined, own_cells
 from harmbench.leaderboard.model import Board, Definition, Run
 from harmbench.leaderboard.rank import REFERENCE, ranked
 from harmbench.leaderboard.rows import average, make_row
@@ -17,8 +18,9 @@ from harmbench.plugins import Registry
 from harmbench.results import MetricValue
 from harmbench.run.provenance import now
 from harmbench.run.recompute import Rebuilder
-from harmbench.run.store import RunFolder
+from harmbench.run.store import AGAIN, RunFolder
 
+SHOWN = 5
 TRUSTED = "taken as recorded, without being rebuilt"
 
 
@@ -38,7 +40,7 @@ class Gathered:
 
     plan: Mapping[str, Any]
     runs: list[RunFolder]
-    cells: dict[str, dict[int, tuple[RunFolder, dict[str, Any]]]]
+    cells: dict[str, Cells]
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,7 +53,9 @@ def belonging(plan: Mapping[str, Any]) -> dict[str, Any]:
     def facts(part: Mapping[str, Any]) -> dict[str, Any]:
         return {k: part[k] for k in ("name", "version", "params")}
 
-    kept = {k: plan[k] for k in ("benchmark", "splits", "uncertainty", "seed", "split_digest", "rebuildable")}
+    kept = {
+        k: plan[k] for k in ("benchmark", "splits", "uncertainty", "ranking", "seed", "split_digest", "rebuildable")
+    }
     kept |= {k: facts(plan[k]) for k in ("dataset", "extractor")}
     kept["evaluators"] = [facts(e) for e in plan["evaluators"]]
     kept["data"] = {k: v for k, v in plan["data"].items() if k not in ("notes", "licence")}
@@ -61,9 +65,9 @@ def belonging(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 def gather(folders: Sequence[Path], methods: Sequence[str] = (), keys: Sequence[str] = ()) -> Gathered:
     """The cells of run folders, one per method and repeat; parameters and errors as for `build`."""
-    runs = [RunFolder(Path(folder)) for folder in folders]
+    runs = [RunFolder(folder) for folder in distinct(folders)]
     plans = [run.plan for run in runs]
-    notes = []
+    notes: list[str] = []
     for run, plan in zip(runs, plans, strict=True):
         one, other = belonging(plan), belonging(plans[0])
         different = [k for k in one if one[k] != other[k]]
@@ -71,14 +75,15 @@ def gather(folders: Sequence[Path], methods: Sequence[str] = (), keys: Sequence[
             raise UsageError(
                 f"{run.path} cannot stand on one board with {runs[0].path}; they differ in: {', '.join(different)}."
             )
-        if plan["code"] != plans[0]["code"]:
-            notes.append("The runs were made by different states of the code; the provenance says which.")
-    cells: dict[str, dict[int, tuple[RunFolder, dict[str, Any]]]] = defaultdict(dict)
-    for run in runs:
-        for record in run.records().values():
-            here = cells[record["method"]]
-            if record["repeat"] not in here or record["key"] in keys or here[record["repeat"]][1]["key"] not in keys:
-                here[record["repeat"]] = (run, record)
+    for run, plan in zip(runs, plans, strict=True):
+        if wrong := ranking_problems(plan):
+            raise DataError(f"{'; '.join(wrong)}.", file=run.path / "plan.json", remedy=AGAIN)
+    own = [(run, own_cells(run, keys, notes)) for run in runs]
+    cost = [m["name"] for m in plans[0]["metrics"] if m["goal"] == "cost"]
+    cells = {
+        method: joined(method, [(run, found[method]) for run, found in own if method in found], cost, notes)
+        for method in dict.fromkeys(method for _, found in own for method in found)
+    }
     if not cells:
         raise DataError("no cell has been recorded.", file=runs[0].path, remedy="Run again; it continues.")
     chosen = {
@@ -108,7 +113,7 @@ def build(
     methods : sequence of str, optional
         Only these methods (references and controls stay): ranks are worked out anew among them.
     keys : sequence of str, optional
-        Cells that count where a method was recorded more than once (its code changed in between); else the last one.
+        Cells that count where a folder holds a method more than once (its code changed in between); else the last ones.
     registry : Registry, optional
         Where the evaluators come from that rebuild every figure; without it the stored figures are trusted.
     n_jobs : int
@@ -117,13 +122,19 @@ def build(
     Raises
     ------
     UsageError
-        The folders do not belong together (names what differs); an evaluator is not installed.
+        The folders do not belong together (names what differs), give one cell two figures, or a row repeats of
+        different states of its method; an evaluator is not installed.
     DataError
         A folder is not a run, holds nothing, or a stored figure is not what the stored data give.
     """
     found = gather(folders, methods, keys)
     recorded: dict[str, str] = {} if registry else {m["name"]: TRUSTED for m in found.plan["metrics"]}
     rebuilders = {run.path: Rebuilder(run, registry, n_jobs) for run in found.runs} if registry else {}
+    if registry:
+        for path, rebuilder in rebuilders.items():
+            if wrong := plan_problems(rebuilder.data, registry):
+                problem = f"what it says does not hold: {'; '.join(wrong[:SHOWN])}."
+                raise DataError(problem, file=path / "plan.json", remedy=AGAIN)
     rows = []
     for repeats in found.cells.values():
         records = [record for _, record in repeats.values()]
@@ -140,6 +151,7 @@ def build(
     board = header(found, recorded).model_copy(
         update={"rows": rows, "rebuilt": registry is not None and found.plan["rebuildable"]}
     )
+    board.deviations = deviations(board, registry)
     return ranked(board, found.notes)
 
 

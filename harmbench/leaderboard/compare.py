@@ -111,7 +111,7 @@ def compare(a: Side, b: Side) -> Comparison:
         differences=sorted(found, key=lambda d: order[d.scope]),
         settings=changes(a.settings, b.settings),
         method=changes(_stages(a), _stages(b)),
-        environment=changes(a.environment, b.environment, leave=("started", "command")),
+        environment=changes(a.environment, b.environment, leave=("schema", "started", "command")),
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harmbench.leaderboard.merge import apart
 from harmbench.leaderboard.model import Board, Figure, Row
+from harmbench.leaderboard.same import TOLERANCE, close
 
-TOLERANCE = 1e-9
 Standing = dict[str, Any]
 
 
@@ -104,4 +103,4 @@ def _places(row: Row) -> dict[tuple[str, str], Figure]:
 def _same(a: float | None, b: float | None, tolerance: float) -> bool:
     if a is None or b is None:
         return a is b
-    return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+    return close(a, b, tolerance)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from harmbench.benchmark import Ranking
 from harmbench.errors import DataError
 from harmbench.leaderboard.collect import build
 from harmbench.leaderboard.model import SCHEMA, Board
@@ -15,6 +16,11 @@ from harmbench.plugins import Registry
 from harmbench.upgrading import upgraded
 
 BOARD_FILE = "leaderboard.json"
+NEEDED = {
+    "data": ("name", "revision", "classes", "images", "paired_images", "patients", "counts", "batch_unit", "notes"),
+    "settings": ("extractor", "dataset", "evaluators", "splits", "uncertainty"),
+}
+"""What of a board's free parts is shown and compared."""
 
 
 def is_run(path: Path) -> bool:
@@ -44,11 +50,26 @@ def read_board(path: Path) -> Board:
         raise DataError("not a board.", file=file, remedy="Build the board again.")
     newest = upgraded(data, SCHEMA, BOARD, file)
     try:
-        return Board.model_validate(newest)
+        board = Board.model_validate(newest)
+        ranking = Ranking.model_validate(board.ranking)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{where}: {first['msg']}.", file=file, remedy="Build the board again.") from None
+    for role, metric in (("gate", ranking.gate), ("goal", ranking.goal)):
+        if metric not in board.definitions:
+            problem = f"ranking.{role} is '{metric}', which has no definition."
+            raise DataError(problem, file=file, remedy="Build the board again.")
+    for part, names in NEEDED.items():
+        if missing := [name for name in names if name not in getattr(board, part)]:
+            raise DataError(f"{part} lacks {', '.join(missing)}.", file=file, remedy="Build the board again.")
+    return board
+
+
+def written_schema(path: Path) -> int:
+    """The number of the schema in which a board was written."""
+    file = path / BOARD_FILE if path.is_dir() else path
+    return int(json.loads(file.read_text(encoding="utf-8"))["schema"])
 
 
 def load(path: Path, registry: Registry | None = None, n_jobs: int = 1) -> Board:

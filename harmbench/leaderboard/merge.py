@@ -9,6 +9,7 @@ from harmbench import __version__
 from harmbench.errors import UsageError
 from harmbench.leaderboard.model import Board, Figure, Row
 from harmbench.leaderboard.rank import ranked
+from harmbench.leaderboard.same import unequal
 from harmbench.run.provenance import now
 
 _SAME = ("benchmark", "benchmark_version", "split_digest", "seed", "ranking", "settings", "rebuildable", "synthetic")
@@ -16,9 +17,9 @@ _SAME = ("benchmark", "benchmark_version", "split_digest", "seed", "ranking", "s
 
 def apart(one: Board, other: Board) -> list[str]:
     """In what two boards differ that must agree for their rows to stand side by side."""
-    found = [name for name in _SAME if getattr(one, name) != getattr(other, name)]
+    found = [name for name in _SAME if any(unequal(getattr(one, name), getattr(other, name)))]
     a, b = ({k: v for k, v in board.data.items() if k not in ("notes", "licence")} for board in (one, other))
-    found += [f"data {k}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+    found += [f"data {k}" for k in sorted(a.keys() | b.keys()) if any(unequal(a.get(k), b.get(k)))]
     versions: list[dict[str, Any]] = [{n: d.version for n, d in board.definitions.items()} for board in (one, other)]
     found += [
         f"version of the metric {name}"
@@ -28,7 +29,10 @@ def apart(one: Board, other: Board) -> list[str]:
     return found
 
 
-def merge(boards: Sequence[Board], names: Sequence[str]) -> Board:
+SAID = "taken from a board that says it was rebuilt; only its run folders can show it"
+
+
+def merge(boards: Sequence[Board], names: Sequence[str], written: Sequence[str] = ()) -> Board:
     """One board of several.
 
     Parameters
@@ -36,6 +40,9 @@ def merge(boards: Sequence[Board], names: Sequence[str]) -> Board:
     boards : sequence of Board
     names : sequence of str
         What messages call them.
+    written : sequence of str
+        Those of the names that are boards as they were written, not built here of runs: that their figures were
+        rebuilt is then only what they say, and the merged board does not say it for them.
 
     Raises
     ------
@@ -57,43 +64,60 @@ def merge(boards: Sequence[Board], names: Sequence[str]) -> Board:
     cost = [name for name, d in first.definitions.items() if d.goal == "cost"]
     rows: dict[str, Row] = {}
     origin: dict[str, str] = {}
+    notes: list[str] = []
     for board, name in zip(boards, names, strict=True):
         for row in board.rows:
             other = rows.get(row.method)
-            if other is not None and other.status == row.status == "ok" and figures(other, cost) != figures(row, cost):
-                raise UsageError(
-                    f"'{row.method}' has other figures in {name} than in {origin[row.method]}. Leave one of them out."
-                )
+            if other is not None and other.status == row.status == "ok":
+                if wrong := list(unequal(figures(other, cost), figures(row, cost))):
+                    raise UsageError(
+                        f"'{row.method}' has other figures in {name} than in {origin[row.method]} ({wrong[0][0]}). "
+                        "Leave one of them out."
+                    )
+                if any(unequal(_state(other), _state(row))):
+                    raise UsageError(
+                        f"'{row.method}' is another state of the method in {name} than in {origin[row.method]} (its "
+                        "stages differ). Leave one of them out."
+                    )
+            if other is not None and (other.status == "ok") is not (row.status == "ok"):
+                notes.append(f"'{row.method}' did not run in one source; its figures come from another.")
             if other is None or (other.status != "ok" and row.status == "ok"):
                 rows[row.method], origin[row.method] = row, name
+    said = [name for board, name in zip(boards, names, strict=True) if board.rebuilt and name in written]
+    if said:
+        notes.append(
+            f"{len(said)} of {len(boards)} sources are boards that say their figures were rebuilt; it was not done "
+            "anew for this board."
+        )
+    reasons = {
+        n: next((r for b in boards if (r := b.definitions[n].recorded)), SAID if said else "")
+        for n in first.definitions
+    }
     merged = first.model_copy(
         update={
             "harmbench": __version__,
             "rows": list(rows.values()),
-            "rebuilt": all(board.rebuilt for board in boards),
-            "definitions": {
-                name: d.model_copy(
-                    update={"recorded": next((r for b in boards if (r := b.definitions[name].recorded)), "")}
-                )
-                for name, d in first.definitions.items()
-            },
+            "rebuilt": all(board.rebuilt for board in boards) and not said,
+            "deviations": next((b.deviations for b in boards if b.deviations is not None), None),
+            "definitions": {n: d.model_copy(update={"recorded": reasons[n]}) for n, d in first.definitions.items()},
             "runs": [run for board in boards for run in board.runs],
             "built": now(),
         }
     )
-    different_code = len({tuple(sorted(run.code.items())) for run in merged.runs}) > 1
-    return ranked(
-        merged,
-        ["The runs were made by different states of the code; the provenance says which."] if different_code else [],
-    )
+    return ranked(merged, notes)
 
 
-def figures(row: Row, cost: Sequence[str]) -> dict[tuple[str, str], Any]:
-    """A row's figures, those of the metrics `cost` (times, memory) apart: (metric, place) to value, low, high."""
+def _state(row: Row) -> list[dict[str, Any]]:
+    """What a row's figures were made with; code may differ, since other results would have another version."""
+    return [{k: stage.get(k) for k in ("name", "version", "params")} for stage in row.stages]
+
+
+def figures(row: Row, cost: Sequence[str]) -> dict[str, Any]:
+    """A row's figures, those of the metrics `cost` (times, memory) apart: metric and place to value, low, high."""
     parts: list[dict[str, dict[str, Figure]]] = [{m: {"": f} for m, f in row.overall.items()}]
     parts += [row.manufacturer, row.pair, row.other]
     return {
-        (metric, place): (f.value, f.low, f.high)
+        f"{metric} {place}".strip(): (f.value, f.low, f.high)
         for part in parts
         for metric, places in part.items()
         for place, f in places.items()

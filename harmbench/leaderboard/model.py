@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA = 3
 """2: draws, rank groups, Pareto front, weight sweep, runs; which figures were rebuilt.
-3: the data say over which ids resamples were drawn."""
+3: over which ids resamples were drawn; in what the settings deviate from the shipped benchmark of that name."""
 
 Section = Literal[
     "ranked", "below the gate", "transductive", "confounded", "not ranked", "control", "not run"
@@ -142,6 +142,10 @@ class Board(_Model):
     definitions: dict[str, Definition]
     rebuilt: bool = Field(
         False, description="whether figures were worked out anew from stored predictions and features"
+    )
+    deviations: list[str] | None = Field(
+        None,
+        description="in what its settings differ from the shipped benchmark of this name and version; null: none ships",
     )
     rebuildable: bool = Field(False, description="whether the runs hold what that takes; resamples differ if not")
     warnings: list[str]

@@ -188,7 +188,13 @@ def _ordered(board: Board) -> list[Row]:
 
 
 def _warnings(board: Board) -> list[str]:
-    found = list(board.data["notes"])
+    found = []
+    if len({tuple(sorted(run.code.items())) for run in board.runs}) > 1:
+        found.append("The runs were made by different states of the code; the provenance says which.")
+    if board.deviations:
+        named = f"{board.benchmark} {board.benchmark_version}"
+        found.append(f"Deviates from the shipped benchmark {named} in: {'; '.join(board.deviations)}.")
+    found += board.data["notes"]
     canaries = [r for r in board.rows if r.role == "canary"]
     for row in canaries:
         if row.status == "ok" and not row.audit.get("label_leak"):

@@ -230,9 +230,14 @@ def as_json(board: Board) -> str:
     return board.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
+def texts(board: Board) -> dict[str, str]:
+    """`leaderboard.md`, `.csv` and `.json` by name."""
+    return {"leaderboard.md": markdown(board), "leaderboard.csv": as_csv(board), "leaderboard.json": as_json(board)}
+
+
 def write(board: Board, folder: Path) -> list[Path]:
-    """Write `leaderboard.md`, `.csv` and `.json` into a folder."""
-    files = {"leaderboard.md": markdown(board), "leaderboard.csv": as_csv(board), "leaderboard.json": as_json(board)}
+    """Write `texts` into a folder."""
+    files = texts(board)
     for name, text in files.items():
         write_atomically(folder / name, text.encode())
     return [folder / name for name in files]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,14 @@ from harmbench.leaderboard import pretraining
 from harmbench.leaderboard.draws import encode
 from harmbench.leaderboard.model import Figure, Row, Section
 from harmbench.results import MetricValue
+from harmbench.run.audit import Audit
 from harmbench.stats.bootstrap import interval
 
 Key = tuple[str, str, str]
 """Metric, scope, scope value."""
+TRANSDUCTIVE, USES_LABEL = "transductive", "uses label"
+ASKED = frozenset(f.name for f in fields(Audit))
+"""What every cell with figures is asked by the audit."""
 
 
 def average(repeats: Sequence[Sequence[MetricValue]]) -> dict[Key, MetricValue]:
@@ -68,7 +73,7 @@ def make_row(records: Sequence[Mapping[str, Any]], values: Mapping[Key, MetricVa
         features=first["features"],
         seconds=sum(r["seconds"] for r in records),
         stages=first["stages"],
-        audit={k: any(r["audit"].get(k) for r in records) for k in first["audit"]},
+        audit=_audit(records),
         not_applicable=first["not_applicable"],
         pretraining=pretraining.worst([r.get("pretraining", []) for r in records]),
         cells=[r["key"] for r in records],
@@ -85,52 +90,73 @@ def make_row(records: Sequence[Mapping[str, Any]], values: Mapping[Key, MetricVa
             getattr(row, scope).setdefault(metric, {})[scope_value] = figure
         else:
             row.other.setdefault(metric, {})[scope_value] = figure
-    for metric, by in row.manufacturer.items():
-        known = {m: f.value for m, f in by.items() if f.value is not None}
-        if known:
-            pick = max if directions[metric] == "min" else min
-            row.worst[metric] = pick(known, key=lambda m: known[m])
+    row.worst = worst_of(row, directions)
     for metric in (plan["ranking"]["gate"], plan["ranking"]["goal"]):
         overall = values.get((metric, "overall", ""))
         if overall is not None and overall.replicates is not None:
             row.draws[metric] = encode(overall.replicates)
-    row.apart, row.apart_reason = _apart(row, records, plan)
-    row.flags = _flags(row, first, plan)
+    confounded = bool(plan["data"].get("confounded"))
+    row.flags = flags_of(row, first["inductive"], first["uses_label"], confounded, plan["dataset"]["name"])
+    row.apart, row.apart_reason = apart_of(row, int(plan["splits"]["repeats"]), confounded)
     return row
 
 
-def _apart(row: Row, records: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> tuple[Section | None, str]:
-    """Where a method stands whoever is beside it, and why; (None, "") when it is ranked among the others."""
-    wanted = int(plan["splits"]["repeats"])
-    if len(records) < wanted:
-        return "not ranked", f"incomplete: {len(records)} of {wanted} repeats"
+def worst_of(row: Row, directions: Mapping[str, str]) -> dict[str, str]:
+    """The manufacturer with the worst value of each metric."""
+    worst = {}
+    for metric, by in row.manufacturer.items():
+        known = {m: f.value for m, f in by.items() if f.value is not None}
+        if known:
+            pick = max if directions[metric] == "min" else min
+            worst[metric] = pick(known, key=lambda m: known[m])
+    return worst
+
+
+def _audit(records: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """A leak in any repeat is a leak; a question that a repeat with figures does not answer has no answer."""
+    asked = dict.fromkeys(k for r in records for k in r["audit"])
+    found = {k: any(r["audit"].get(k) for r in records) for k in asked}
+    answered = [r["audit"] for r in records if r["status"] == "ok"]
+    return {k: leak for k, leak in found.items() if leak or all(k in audit for audit in answered)}
+
+
+def apart_of(row: Row, repeats: int, confounded: bool) -> tuple[Section | None, str]:
+    """Where a method stands whoever is beside it, and why; (None, "") when it is ranked among the others.
+
+    It follows from the row and what the board knows of its data alone, so that a stored board can be held against it.
+    """
+    if len(row.cells) < repeats:
+        return "not ranked", f"incomplete: {len(row.cells)} of {repeats} repeats"
     if row.role != "method":
         return "control", ""
+    if missing := sorted(ASKED - row.audit.keys()):
+        return "not ranked", f"not audited: no answer to {', '.join(missing)}"
     if row.audit.get("label_leak"):
         return "not ranked", "leaks: test rows depend on the labels of test rows"
     if seen := pretraining.leak(row):
         return "not ranked", seen
-    if not records[0]["inductive"]:
+    if TRANSDUCTIVE in row.flags:
         return "transductive", "fitted on all rows at once, test rows included"
     if row.audit.get("row_dependent"):
         return "not ranked", "declared inductive, but a test row depends on the other test rows"
-    if plan["data"].get("confounded"):
+    if confounded:
         return "confounded", "the manufacturer determines the label: lost signal and lost scanner are one thing here"
     return None, ""
 
 
-def _flags(row: Row, first: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+def flags_of(row: Row, inductive: bool, uses_label: bool, confounded: bool, dataset: str) -> list[str]:
+    """What is said beside a method's name."""
     found = [
         word
         for word, true in (
-            ("transductive", not first["inductive"]),
-            ("uses label", first["uses_label"]),
+            (TRANSDUCTIVE, not inductive),
+            (USES_LABEL, uses_label),
             ("leak caught", row.audit.get("label_leak")),
-            ("confounded", plan["data"].get("confounded")),
+            ("confounded", confounded),
         )
         if true
     ]
-    return found + pretraining.flags(row, plan["dataset"]["name"])
+    return found + pretraining.flags(row, dataset)
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harmbench.errors import HarmbenchError
-from harmbench.leaderboard.diff import diff
-from harmbench.leaderboard.files import is_run, read_board
+from harmbench.leaderboard.files import is_run
 from harmbench.leaderboard.model import Board
-from harmbench.leaderboard.rank import ranked
+from harmbench.methods import Component
 from harmbench.plugins import Registry
+from harmbench.run.tied import stage_names
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Report:
         Each makes it unsound.
     warnings : list of str
         What a maintainer should look at.
+    unchecked : list of str
+        What could not be looked up with what is installed here.
     """
 
     where: str
@@ -36,6 +38,7 @@ class Report:
     passed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -67,6 +70,7 @@ class Report:
         return [
             *(f"ok       {text}" for text in self.passed),
             *(f"warning  {text}" for text in self.warnings),
+            *(f"not checked  {text}" for text in self.unchecked),
             *(f"PROBLEM  {text}" for text in self.problems),
         ]
 
@@ -79,6 +83,7 @@ class Report:
             "passed": self.passed,
             "problems": self.problems,
             "warnings": self.warnings,
+            "unchecked": self.unchecked,
         }
 
 
@@ -95,12 +100,13 @@ def validate(path: Path, registry: Registry, *, rebuild: bool = True, n_jobs: in
     n_jobs : int
         Threads that an evaluator may use.
     """
+    from harmbench.leaderboard.check_board import check_board
     from harmbench.leaderboard.check_bundle import check_bundle
     from harmbench.leaderboard.check_run import check_run, wrong_schema
 
     if not is_run(path):
         report = Report(str(path), "board")
-        check_board(report, path)
+        check_board(report, path, registry)
         return report
     report = Report(str(path), "bundle" if is_bundle(path) else "run")
     if not report.check("schema", lambda: wrong_schema(path)):
@@ -118,33 +124,6 @@ def is_bundle(path: Path) -> bool:
     return (path / SUBMISSION).exists() or (path / SUMS).exists()
 
 
-def check_board(report: Report, path: Path) -> None:
-    """Schema, and whether ranks follow from the rows."""
-    boards: list[Board] = []
-
-    def read() -> list[str]:
-        boards.append(read_board(path))
-        return []
-
-    if not report.check("schema", read):
-        return
-    board = boards[0]
-    report.check("definitions", lambda: undefined(board))
-    report.check("canary and controls", lambda: quality(board))
-    if board.rebuildable:
-        report.check("ranks follow from the rows", lambda: not_following(board, ranked(board.model_copy(deep=True))))
-    else:
-        report.warnings.append("an old board or run without replicates to rank by: ranks were not worked out anew")
-    if not board.rebuilt:
-        report.warnings.append("its figures are as the runs recorded them; build it without --trust-stored")
-
-
-def undefined(board: Board) -> list[str]:
-    """Figures of metrics that the board does not define."""
-    found = {m for row in board.rows for part in (row.overall, row.manufacturer, row.pair, row.other) for m in part}
-    return [f"the metric '{name}' has no definition" for name in sorted(found - board.definitions.keys())]
-
-
 def quality(board: Board) -> list[str]:
     """What is missing for a board to be believed: reference, controls, a canary that was caught."""
     found = []
@@ -160,14 +139,50 @@ def quality(board: Board) -> list[str]:
     return found
 
 
-def not_following(stored: Board, anew: Board) -> list[str]:
-    """Where a stored board is not what its rows or runs give."""
-    changes = diff(stored, anew)
-    found = [f"{m} is missing" for m in changes.added] + [f"{m} is too many" for m in changes.removed]
-    found += [f"{s['method']}: stands as {s['old']}, and is {s['new']}" for s in changes.standings]
-    found += [
-        f"{f['method']}: {f['metric']} {f['place']} is {f['old']!r} in the board, and {f['new']!r}".replace("  ", " ")
-        for f in changes.figures
-    ]
-    order = [r.method for r in stored.rows] != [r.method for r in anew.rows]
-    return found + (["rows are in another order"] if order and not found else [])
+def misnamed(records: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
+    """Records or rows whose name is not that of their stages and parameters, as far as those are known here."""
+    found = []
+    for record in records:
+        if (names := stage_names(record["method"])) != [stage["name"] for stage in record["stages"]]:
+            found.append(f"'{record['method']}' is recorded with stages that are not {', '.join(names)}")
+            continue
+        parts = []
+        for stage in record["stages"]:
+            if stage["name"] not in registry.harmonizers.entries:
+                break
+            spec = registry.harmonizers.get(stage["name"])
+            if spec.version != stage["version"] or spec.params.keys() != stage["params"].keys():
+                break
+            parts.append(str(Component(spec, {name: stage["params"][name] for name in spec.params})))
+        else:
+            if (name := "+".join(parts)) != record["method"]:
+                found.append(f"'{record['method']}' is recorded with the stages of '{name}'")
+    return found
+
+
+def undeclared_roles(records: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
+    """Records or rows that say otherwise than their methods' specs do: changed, or made with another version."""
+    found = []
+    for record in records:
+        specs = []
+        for stage in record["stages"]:
+            if stage["name"] not in registry.harmonizers.entries:
+                break
+            spec = registry.harmonizers.get(stage["name"])
+            if spec.version != stage["version"]:
+                break  # not installed here, so there is nothing to hold it against
+            specs.append(spec)
+        else:
+            roles = {spec.role for spec in specs}
+            role = "canary" if "canary" in roles else "control" if "control" in roles else "method"
+            declared: Mapping[str, Any] = {
+                "role": role,
+                "inductive": all(spec.inductive for spec in specs),
+                "uses_label": any(spec.uses_label != "no" for spec in specs),
+            }
+            found += [
+                f"'{record['method']}' is recorded with {name} {record[name]!r}, and declares {value!r}"
+                for name, value in declared.items()
+                if record[name] != value
+            ]
+    return found

@@ -91,6 +91,9 @@ class Plan(_Model):
     data: DataFacts
     split_digest: str
     metrics: list[MetricFacts]
+    files: dict[str, str] | None = Field(
+        description="samples.parquet and splits.parquet -> SHA-256; null: not kept (before schema 3)"
+    )
 
 
 class StageFacts(_Model):
@@ -101,6 +104,12 @@ class StageFacts(_Model):
     stage: Literal["image", "feature"]
     params: dict[str, Any]
     code: str = Field(description="digest of the files beside its module; empty where none was kept")
+    requires: dict[str, str] | None = Field(
+        description="module -> distribution and version; null: not kept (before schema 3)"
+    )
+    package: dict[str, str] | None = Field(
+        description="its package -> digest of its code; null: not kept (before schema 3)"
+    )
     distribution: str
     pretrained_on: list[str]
 
@@ -146,6 +155,9 @@ class Record(_Model):
     n: int
     features: int
     raw: str = Field(description="raw/<this>.parquet holds the features before the feature stages")
+    files: dict[str, str] | None = Field(
+        description="each file of cells/<key> -> SHA-256; null: not tied to the record (before schema 3)"
+    )
 
 
 class Distribution(_Model):
@@ -157,6 +169,7 @@ class Distribution(_Model):
 class Environment(_Model):
     """One entry of `environment.json`: a call of `harmbench run`."""
 
+    schema_: int = Field(SCHEMA, alias="schema")
     harmbench: str
     git: dict[str, Any]
     python: str

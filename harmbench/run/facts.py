@@ -11,6 +11,7 @@ from harmbench.data import ImageSet
 from harmbench.design import confounded
 from harmbench.methods import Component, Method
 from harmbench.plugins import Catalogue, Registry
+from harmbench.run.keys import package_code
 from harmbench.run.plan import Plan
 from harmbench.run.pretraining import PretrainingCheck
 from harmbench.run.provenance import now
@@ -68,6 +69,8 @@ def cell_facts(
             "stage": s.spec.stage,
             "params": s.key()["params"],
             "code": s.key()["code"],
+            "requires": s.key()["requires"],
+            "package": package_code(s.spec.target),
             "distribution": str(registry.harmonizers.origin(s.spec.name)),
             "pretrained_on": list(_pretrained_on(s)),
         }

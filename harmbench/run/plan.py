@@ -11,7 +11,8 @@ from harmbench.errors import UsageError, suggestion
 from harmbench.methods import Component, Method, component, parse_method
 from harmbench.plugins import Registry
 from harmbench.run.axes import multiply, read_axis
-from harmbench.run.keys import core_code, digest, package_code
+from harmbench.run.keys import core_code, package_code
+from harmbench.run.tied import cell_key
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def make_plan(
     _check_metrics(benchmark, plan.evaluators)
     shared = plan.identity()
     cells = tuple(
-        Cell(digest({"run": shared, "method": _method_key(method), "repeat": repeat}, 16), method, repeat)
+        Cell(cell_key(shared, _method_key(method), repeat), method, repeat)
         for repeat in range(benchmark.splits.repeats)
         for method in found.values()
     )

@@ -17,8 +17,9 @@ from harmbench.plugins import Registry
 from harmbench.results import Evaluation, MetricValue, StoredCell
 from harmbench.run.evaluation import Tables, check_declared, context_of, resamples_of
 from harmbench.run.keys import component_key
-from harmbench.run.store import RunFolder
+from harmbench.run.store import AGAIN, RunFolder
 from harmbench.run.stored import RunData
+from harmbench.run.tied import changed_files, wrong_facts
 
 TOLERANCE = 1e-9
 SHOWN = 5
@@ -67,6 +68,8 @@ class Rebuilder:
     def __post_init__(self) -> None:
         self.data = RunData(self.folder)
         self.plan = self.data.plan
+        if wrong := changed_files(self.folder.path, self.plan["files"]):
+            raise DataError(f"not what plan.json says: {'; '.join(wrong)}.", file=self.folder.path, remedy=AGAIN)
         self.changed: list[str] = []
         self.evaluators: list[Component] = []
         if self.plan["rebuildable"]:
@@ -96,10 +99,26 @@ class Rebuilder:
         DataError
             A figure differs from the stored one by more than 1e-9: names the cell, the metric and both values.
         """
+        place = self.folder.cell(record["key"])
+        if wrong := changed_files(place, record["files"]):
+            raise DataError(
+                f"not what the record of '{record['method']}' says: {'; '.join(wrong)}.", file=place, remedy=AGAIN
+            )
+        if wrong := wrong_facts(record, self.plan):
+            problem = f"the record of cell {record['key']} ('{record['method']}'): {'; '.join(wrong)}."
+            raise DataError(problem, file=self.folder.path / "records.jsonl", remedy=AGAIN)
         kept = self.folder.metrics(record["key"])
         if not self.plan["rebuildable"]:
             why = "the run is of schema 1, which did not keep what it could be rebuilt from"
             return Rebuilt(kept, {m.metric: why for m in kept})
+        try:
+            return self._rebuilt(record, kept)
+        except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+            # Somebody's file may hold anything: text for numbers, a column too few, rows that are not there.
+            problem = f"cannot be rebuilt from ({type(error).__name__}: {error})."
+            raise DataError(problem, file=place, remedy=AGAIN) from error
+
+    def _rebuilt(self, record: Mapping[str, Any], kept: Sequence[MetricValue]) -> Rebuilt:
         stored = self.data.cell(record)
         resamples = self._resamples_of(stored.result.scored)
         earlier: Tables = dict(stored.tables)
@@ -162,25 +181,28 @@ class Rebuilder:
         )
 
 
-def differences(stored: Sequence[MetricValue], rebuilt: Sequence[MetricValue]) -> list[str]:
+def differences(
+    stored: Sequence[MetricValue], rebuilt: Sequence[MetricValue], words: tuple[str, str] = ("stored", "rebuilt")
+) -> list[str]:
     """Where figures differ by more than 1e-9 (relative above 1): metric, place and both values, in words."""
     left, right = ({(m.metric, m.scope, m.scope_value): m for m in values} for values in (stored, rebuilt))
     found = []
     for key in dict.fromkeys([*left, *right]):
         name = " ".join(part for part in key if part and part != "overall")
         if key not in left or key not in right:
-            found.append(f"{name} is {'stored only' if key in left else 'not stored'}")
+            found.append(f"{name} is {f'{words[0]} only' if key in left else f'not {words[0]}'}")
             continue
         a, b = left[key], right[key]
         for what, x, y in _parts(a, b):
             if not _same(x, y):
-                found.append(f"{name}{what}: stored {_first(x, y, 0)}, rebuilt {_first(x, y, 1)}")
+                found.append(f"{name}{what}: {words[0]} {_first(x, y, 0)}, {words[1]} {_first(x, y, 1)}")
     return found
 
 
 def _parts(a: MetricValue, b: MetricValue) -> Iterator[tuple[str, Any, Any]]:
     none = np.array([])
     yield "", np.array([a.value]), np.array([b.value])
+    yield " (note)", np.array([a.note]), np.array([b.note])
     yield " (n)", np.array([float(a.n)]), np.array([float(b.n)])
     p, q = (np.array([np.nan if m.p_value is None else m.p_value]) for m in (a, b))
     yield " (p)", p, q
@@ -191,6 +213,8 @@ def _parts(a: MetricValue, b: MetricValue) -> Iterator[tuple[str, Any, Any]]:
 def _same(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> bool:
     if x.shape != y.shape:
         return False
+    if x.dtype.kind == "U":
+        return bool((x == y).all())
     return bool(np.allclose(x, y, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
 
 
@@ -198,6 +222,8 @@ def _first(x: npt.NDArray[Any], y: npt.NDArray[Any], which: int) -> str:
     """The first value that differs, of x or y."""
     if x.shape != y.shape:
         return f"{len((x, y)[which])} values"
+    if x.dtype.kind == "U":
+        return repr(str((x, y)[which][0]))
     apart = ~np.isclose(x, y, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     return repr(float((x, y)[which][apart][0]))
 

@@ -33,7 +33,8 @@ from harmbench.run.plan import Plan
 from harmbench.run.pretraining import PretrainingCheck
 from harmbench.run.provenance import environment
 from harmbench.run.schedule import run_jobs
-from harmbench.run.store import RunFolder
+from harmbench.run.store import RunFolder, data_files
+from harmbench.run.tied import sha256
 from harmbench.run.upgrade import SCHEMA
 from harmbench.splits import Fold, make_folds
 
@@ -179,6 +180,7 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
         for repeat in range(plan.benchmark.splits.repeats)
     }
     identity = plan.identity()
+    data = data_files(images, folds, hidden)
     folder_name = f"{plan.benchmark.name}-{digest([identity, revision], 8)}"
     folder = RunFolder(options.out or Path("runs") / folder_name)
     record_of_plan = {
@@ -192,6 +194,7 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
         "data": data_facts(images, revision, notes, plan),
         "split_digest": split_digest(images, folds, hidden),
         "metrics": [metric_facts(e.spec.name, m) for e in plan.evaluators for m in e.spec.metrics],
+        "files": {name: sha256(content) for name, content in data.items()},
     }
     # Through its model, so that what is compared on a second run is what was written on the first.
     written = documents.Plan.model_validate_json(json.dumps(record_of_plan)).model_dump(mode="json", by_alias=True)
@@ -200,7 +203,7 @@ def run(plan: Plan, registry: Registry, options: Options) -> Summary:
     folder.open(written, facts)
     summary = Summary(folder.path)
     try:
-        folder.write_data(images, folds, hidden)
+        folder.write_data(data)
         _run_cells(plan, registry, options, images, folds, folder, summary, hidden)
     except KeyboardInterrupt:
         summary.interrupted = True

@@ -15,13 +15,14 @@ from harmbench.errors import DataError
 from harmbench.results import CellResult, FoldResult, StoredCell
 from harmbench.run.columns import COVARIATE, table_digest
 from harmbench.run.parquet import read_parquet
-from harmbench.run.store import FIGURES, RunFolder
+from harmbench.run.store import AGAIN, FIGURES, RunFolder
 
 Columns = dict[str, np.ndarray]
+PREDICTIONS = "predictions"
+"""The table of out-of-fold predictions, whichever evaluator gave it."""
 _FACTS = ("fold", "sample", "patient", "manufacturer", "label")
 KEPT = 2
 """Raw tables in memory at once: they may be large, and cells that share one mostly follow each other."""
-AGAIN = "The folder was changed or is not whole: copy it again, or run again."
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,19 @@ class RunData:
 
     @cached_property
     def samples(self) -> Columns:
-        return read_parquet(self.folder.path / "samples.parquet")
+        return self._shared("samples.parquet", ("sample", "patient", "manufacturer", "label", "pair", "split"))
 
     @cached_property
     def splits(self) -> Columns:
-        return read_parquet(self.folder.path / "splits.parquet")
+        return self._shared("splits.parquet", ("repeat", "fold", "protocol", "sample", "patient"))
+
+    def _shared(self, name: str, wanted: tuple[str, ...]) -> Columns:
+        path = self.folder.path / name
+        columns = read_parquet(path)
+        for column in wanted:
+            if column not in columns:
+                raise DataError("there is no such column.", file=path, column=column, remedy=AGAIN)
+        return columns
 
     @cached_property
     def _row(self) -> dict[str, int]:
@@ -63,6 +72,9 @@ class RunData:
         DataError
             A sample that is not in `samples.parquet`, or known otherwise there.
         """
+        for name in ("sample", "patient", "manufacturer", "label"):
+            if name not in columns:
+                raise DataError("there is no such column.", file=path, column=name, remedy=AGAIN)
         try:
             rows = np.array([self._row[s] for s in columns["sample"].tolist()], dtype=int)
         except KeyError as error:
@@ -123,7 +135,31 @@ class RunData:
             not_applicable=record["not_applicable"],
         )
         tables = {f.stem: read_parquet(f) for f in sorted(path.glob("*.parquet")) if f.stem not in FIGURES}
+        if PREDICTIONS in tables:
+            self._predicted(tables[PREDICTIONS], record["repeat"], path / f"{PREDICTIONS}.parquet")
         return StoredCell(result, tables)
+
+    def _predicted(self, columns: Columns, repeat: int, path: Path) -> None:
+        """Refuse predictions for somebody else, or from a fold that did not hold the sample out."""
+        for sample in columns["sample"].tolist():
+            if sample not in self._row:
+                raise DataError(
+                    f"sample '{sample}' is not in samples.parquet.", file=path, column="sample", remedy=AGAIN
+                )
+        rows = np.array([self._row[s] for s in columns["sample"].tolist()], dtype=int)
+        for name in ("patient", "manufacturer", "label"):
+            if not np.array_equal(columns[name], self.samples[name][rows]):
+                raise DataError("not what samples.parquet says.", file=path, column=name, remedy=AGAIN)
+        splits = self.splits
+        own = splits["repeat"] == repeat
+        held = set(zip(*(splits[n][own].tolist() for n in ("fold", "protocol", "sample")), strict=True))
+        said = list(zip(*(columns[n].tolist() for n in ("fold", "protocol", "sample")), strict=True))
+        if strange := [one for one in said if one not in held]:
+            fold, protocol, sample = strange[0]
+            problem = f"sample '{sample}' is not held out in fold '{fold}' ({protocol}) of splits.parquet."
+            raise DataError(problem, file=path, column="fold", remedy=AGAIN)
+        if len(set(said)) < len(said):
+            raise DataError("a sample is predicted twice in one fold.", file=path, column="sample", remedy=AGAIN)
 
     def _folds(self, scored: FeatureTable, repeat: int, path: Path) -> tuple[FoldResult, ...]:
         splits = self.splits

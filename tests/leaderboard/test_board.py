@@ -158,7 +158,8 @@ def test_a_board_shows_the_wanted_version_of_a_method_that_was_recorded_twice(go
 
 def test_a_reference_whose_metric_is_missing_is_not_said_to_be_absent(go):
     folder = go("center")
-    from harmbench.run.store import RunFolder, parquet_bytes, read_parquet
+    from harmbench.run.parquet import parquet_bytes, read_parquet
+    from harmbench.run.store import RunFolder
 
     run = RunFolder(folder)
     key = next(k for k, r in run.records().items() if r["method"] == "none")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tampering import cell_of, forged
 
 from harmbench.cli import run_command
 from harmbench.errors import DataError, UsageError
@@ -41,9 +42,12 @@ def bundle(kept_bundle, tmp_path) -> Path:
 
 
 def sealed(folder: Path) -> Path:
-    """With checksums that fit, as somebody who cheats would hand it in."""
-    (folder / SUMS).write_text(checksums(folder))
-    return folder
+    """With digests, keys and checksums that fit, as somebody who cheats would hand it in."""
+    try:
+        return forged(folder)
+    except (KeyError, json.JSONDecodeError):
+        (folder / SUMS).write_text(checksums(folder))
+        return folder
 
 
 def problems(folder: Path, registry) -> str:
@@ -51,11 +55,6 @@ def problems(folder: Path, registry) -> str:
     assert report.kind == "bundle"
     assert not report.sound
     return "\n".join(report.problems)
-
-
-def cell_of(folder, method):
-    run = RunFolder(folder)
-    return next(run.cell(key) for key, record in run.records().items() if record["method"] == method)
 
 
 def test_a_bundle_is_sound_and_its_board_is_that_of_the_run(kept_bundle, kept_run, registry):
@@ -212,14 +211,14 @@ def tell_id(folder):
 
 SPOILT = {
     spoil_metric: "cell of 'zscore'.*auc_within.*stored 0.99, rebuilt",
-    spoil_board: "the board in it: zscore: auc_within is 0.99 in the board",
+    spoil_board: r"the board in it: rows.zscore.overall.auc_within.value is 0\.99 in it, and should be 0",
     spoil_feature: "stored figures are not what the stored data give",
     spoil_role: "'leaky-combat' is recorded with role 'method', and declares 'canary'",
     spoil_splits: "splits.parquet has the digest",
     spoil_controls: "no leaking canary ran",
     spoil_counts: "plan.json has 2800 patients, samples.parquet 28",
-    spoil_schema: "schema: plan.json: seed",
-    spoil_columns: "samples and data: unexpected content .KeyError: 'split'",
+    spoil_schema: "schema: .*plan.json: seed",
+    spoil_columns: "samples and data: .*samples.parquet, column 'split': there is no such column",
     spoil_replicates: "figures rebuilt: .*replicates.npz: cannot be read",
     tell_path: "anonymous: environment.json: '/home/jane/patients/list.csv'",
     tell_key: "no text of patients: plan.json: id_key tells",
@@ -254,8 +253,9 @@ def as_patients(run: Path) -> Path:
     """The run as if its data were of patients."""
     plan = json.loads((run / "plan.json").read_text())
     plan["data"]["synthetic"] = False
+    plan["dataset"]["version"] = "0"  # not the one that is installed, which simulates its data
     (run / "plan.json").write_text(json.dumps(plan))
-    return run
+    return forged(run)
 
 
 def with_failure(run: Path, **facts) -> Path:
@@ -263,10 +263,11 @@ def with_failure(run: Path, **facts) -> Path:
     lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
     record = next(line for line in lines if line["method"] == "zscore")
     broken = {**record, "key": "f" * 16, "method": "broken", "status": "failed", "raw": "", "tables": []}
-    broken |= {"details": "Traceback Doe^Jane", "exception": "ValueError", "stage": "zscore", "fold": "cv-1", **facts}
+    broken |= {"details": "Traceback Doe^Jane", "exception": "ValueError", "stage": "broken", "fold": "cv-1", **facts}
+    broken |= {"files": {}, "stages": [{**record["stages"][0], "name": "broken"}]}
     with (run / "records.jsonl").open("a") as file:
         file.write(json.dumps(broken) + "\n")
-    return run
+    return forged(run)
 
 
 def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run, registry, tmp_path):
@@ -275,7 +276,7 @@ def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run,
     for name in ("records.jsonl", "leaderboard.md", "leaderboard.json", "CHECKLIST.md"):
         text = (done.folder / name).read_text()
         assert not any(secret in text for secret in ("Doe", "Brien", "StMary")), name
-    assert "ValueError in zscore, fold cv-1 (its words are left out" in (done.folder / "records.jsonl").read_text()
+    assert "ValueError in broken, fold cv-1 (its words are left out" in (done.folder / "records.jsonl").read_text()
     assert "- the text of an error\n" in (done.folder / "CHECKLIST.md").read_text()
     assert any("broken: failed" in warning for warning in done.warnings)
 
@@ -283,11 +284,13 @@ def test_of_a_failed_method_a_bundle_of_patients_tells_type_and_place(small_run,
 def as_schema_2(run: Path) -> Path:
     """The run as it was written before ids had a key of their own."""
     plan = json.loads((run / "plan.json").read_text())
-    del plan["id_key"], plan["data"]["ids"]
+    del plan["id_key"], plan["data"]["ids"], plan["files"]
     (run / "plan.json").write_text(json.dumps({**plan, "schema": 2}))
     lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
-    new = ("exception", "stage", "fold", "tables")
+    new = ("exception", "stage", "fold", "tables", "files")
     old = [{**{k: v for k, v in line.items() if k not in new}, "schema": 2} for line in lines]
+    for line in old:
+        line["stages"] = [{k: v for k, v in s.items() if k not in ("requires", "package")} for s in line["stages"]]
     (run / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
     return run
 
@@ -380,6 +383,7 @@ def test_what_cannot_be_handed_in_is_refused(kept_run, small_run, registry, tmp_
     with pytest.raises(UsageError, match="not empty"):
         make_bundle(kept_run, tmp_path / "full", registry=registry, **ASKED)
     spoil_metric(small_run)
+    forged(small_run)
     with pytest.raises(DataError, match="rebuilt"):
         make_bundle(small_run, tmp_path / "x", registry=registry, **ASKED)
     spoil_controls(small_run)

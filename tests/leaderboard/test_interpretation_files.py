@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tampering import forged
 
 from harmbench.benchmark import load_benchmark
 from harmbench.cli import run_command
@@ -266,5 +267,8 @@ def test_building_a_board_works_the_tables_out_anew_and_refuses_one_that_was_cha
     columns = read_parquet(path)
     columns["rho"][0] += 0.01
     path.write_bytes(parquet_bytes(columns))
+    with pytest.raises(DataError, match=r"covariate_correlation\.parquet was changed"):
+        build([tmp_path / "run"], registry=build_registry())
+    forged(tmp_path / "run")
     with pytest.raises(DataError, match="table 'covariate_correlation', column 'rho'"):
         build([tmp_path / "run"], registry=build_registry())

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from tampering import cell_of, forged
 
 from harmbench.errors import DataError, UsageError
 from harmbench.leaderboard.collect import build
@@ -20,17 +21,13 @@ from harmbench.stats.auc import auc
 SELECTED = "laplacian-of-gaussian+select-maps[maps=2,inner_folds=2,inner_repeats=1]"
 
 
-def cell_of(folder, method):
-    run = RunFolder(folder)
-    return next(run.cell(key) for key, record in run.records().items() if record["method"] == method)
-
-
 def change(path, column, row, value):
-    """Write another value into a stored table."""
+    """Write another value into a stored table, and make its digest fit."""
     columns = read_parquet(path)
     columns[column] = columns[column].copy()
     columns[column][row] = value
     path.write_bytes(parquet_bytes(columns))
+    forged(next(parent for parent in path.parents if (parent / "plan.json").exists()))
 
 
 def test_every_figure_is_rebuilt_and_is_the_stored_one(kept_run, registry):
@@ -121,6 +118,7 @@ def test_a_changed_table_is_found(small_run, registry, what):
         columns["mean"][::2] -= 3 * columns["sd"][::2]
         columns["sd"] = columns["sd"] * np.linspace(1, 3, len(columns["sd"]))
         path.write_bytes(parquet_bytes(columns))
+        forged(small_run)
     else:
         change(path, column, row, value)
     with pytest.raises(DataError, match=message):
@@ -157,6 +155,7 @@ def test_changed_replicates_are_found(small_run, registry):
         arrays = {name: stored[name] for name in stored.files}
     arrays["r0"] = arrays["r0"] + 1e-6
     np.savez(path, **arrays)
+    forged(small_run)
     with pytest.raises(DataError, match=r"auc_within \(bootstrap replicates\)"):
         build([small_run], registry=registry)
 
@@ -172,6 +171,7 @@ def test_a_figure_that_was_added_or_taken_away_is_found(small_run, registry):
     columns = read_parquet(path)
     rows = columns["metric"] != "brier"
     path.write_bytes(parquet_bytes({name: column[rows] for name, column in columns.items()}))
+    forged(small_run)
     with pytest.raises(DataError, match="brier is not stored"):
         build([small_run], registry=registry)
 
@@ -193,6 +193,7 @@ def test_a_sample_moved_to_another_fold_changes_the_split_digest(small_run, regi
 
 def test_a_missing_file_says_what_to_do(small_run, registry):
     (cell_of(small_run, "zscore") / "manufacturer_scores.parquet").unlink()
+    forged(small_run)
     with pytest.raises(DataError, match="'manufacturer-predictability' finds no 'manufacturer_scores'"):
         build([small_run], registry=registry)
 
@@ -217,6 +218,7 @@ def test_code_that_changed_since_is_named_beside_the_contradiction(small_run, re
     plan = json.loads((small_run / "plan.json").read_text())
     plan["evaluators"][0]["code"] = "0" * 16
     (small_run / "plan.json").write_text(json.dumps(plan))
+    forged(small_run)
     assert build([small_run], registry=registry).rebuilt  # the same figures: nothing to complain about
     change(cell_of(small_run, "zscore") / "metrics.parquet", "value", 0, 0.123)
     with pytest.raises(DataError, match="or the code of lvh-auc has changed since"):

@@ -92,8 +92,8 @@ def test_a_newer_file_is_refused_with_the_version_to_install(tmp_path, file, rea
 def test_a_newer_record_is_refused(tmp_path):
     copy = Path(shutil.copytree(OLD, tmp_path / "run"))
     text = (copy / "records.jsonl").read_text()
-    (copy / "records.jsonl").write_text(text.replace('"schema": 1', '"schema": 9'))
-    with pytest.raises(UsageError, match=r"records.jsonl was written by harmbench of a later version \(schema 9\)"):
+    (copy / "records.jsonl").write_text(text.replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(UsageError, match=r"records.jsonl was written by harmbench of a later version \(schema 99\)"):
         build([copy])
 
 
@@ -114,5 +114,10 @@ def test_steps_are_taken_one_after_the_other_and_the_document_stays_as_it_was():
 def test_every_step_there_must_be_is_there():
     from harmbench.leaderboard.upgrade import BOARD
 
-    for current, steps in ((upgrade.SCHEMA, upgrade.PLAN), (upgrade.SCHEMA, upgrade.RECORD), (model.SCHEMA, BOARD)):
+    for current, steps in (
+        (upgrade.SCHEMA, upgrade.PLAN),
+        (upgrade.SCHEMA, upgrade.RECORD),
+        (upgrade.SCHEMA, upgrade.ENVIRONMENT),
+        (model.SCHEMA, BOARD),
+    ):
         assert sorted(steps) == list(range(1, current))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harmbench.benchmark import load_benchmark
-from harmbench.errors import DataError, UsageError
+from harmbench.errors import DataError, HarmbenchError, UsageError
 from harmbench.plugins import build_registry
 from harmbench.run.plan import make_plan, read_settings
 
@@ -88,13 +88,19 @@ def test_an_unknown_benchmark_gets_a_suggestion():
     [
         ("folds = 3", "folds = 'x'", "splits.folds"),
         ('name = "tiny"\nversion', 'nam = "tiny"\nversion', "name"),
-        ("schema = 1", "schema = 99", "newer than this harmbench"),
         ("[dataset]", "[dataset", "not valid TOML"),
     ],
 )
 def test_a_wrong_benchmark_file_names_the_file_and_the_key(tiny_benchmark, old, new, message):
     tiny_benchmark.write_text(tiny_benchmark.read_text().replace(old, new, 1))
     with pytest.raises(DataError, match=rf"tiny\.toml: .*{message}"):
+        load_benchmark(str(tiny_benchmark))
+
+
+@pytest.mark.parametrize(("number", "message"), [("99", "schema 99.*pip install"), ("'x'", "no schema number")])
+def test_a_benchmark_file_of_another_schema_is_refused_as_other_files_are(tiny_benchmark, number, message):
+    tiny_benchmark.write_text(tiny_benchmark.read_text().replace("schema = 1", f"schema = {number}", 1))
+    with pytest.raises(HarmbenchError, match=rf"tiny\.toml.*{message}"):
         load_benchmark(str(tiny_benchmark))
 
 

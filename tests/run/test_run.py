@@ -14,10 +14,11 @@ import pytest
 
 from harmbench.benchmark import load_benchmark
 from harmbench.errors import UsageError
+from harmbench.run.parquet import read_parquet
 from harmbench.run.plan import make_plan, read_settings
 from harmbench.run.run import Options
 from harmbench.run.run import run as run_plan
-from harmbench.run.store import RunFolder, read_parquet
+from harmbench.run.store import RunFolder
 
 TINY = Path(__file__).parents[1] / "tiny_plugin.py"
 
