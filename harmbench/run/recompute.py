@@ -202,7 +202,8 @@ def differences(
 def _parts(a: MetricValue, b: MetricValue) -> Iterator[tuple[str, Any, Any]]:
     none = np.array([])
     yield "", np.array([a.value]), np.array([b.value])
-    yield " (note)", np.array([a.note]), np.array([b.note])
+    if a.note and b.note:  # bundles of patients hold no notes; a figure without its note claims nothing
+        yield " (note)", np.array([a.note]), np.array([b.note])
     yield " (n)", np.array([float(a.n)]), np.array([float(b.n)])
     p, q = (np.array([np.nan if m.p_value is None else m.p_value]) for m in (a, b))
     yield " (p)", p, q
