@@ -181,10 +181,20 @@ class Rebuilder:
         )
 
 
+NOTE = " (note)"
+
+
 def differences(
-    stored: Sequence[MetricValue], rebuilt: Sequence[MetricValue], words: tuple[str, str] = ("stored", "rebuilt")
+    stored: Sequence[MetricValue],
+    rebuilt: Sequence[MetricValue],
+    words: tuple[str, str] = ("stored", "rebuilt"),
+    of_one_run: bool = True,
 ) -> list[str]:
-    """Where figures differ by more than 1e-9 (relative above 1): metric, place and both values, in words."""
+    """Where figures differ by more than 1e-9 (relative above 1): metric, place and both values, in words.
+
+    A stored figure without a note claims nothing: bundles of patients hold no notes. Of figures from two runs
+    (`of_one_run` false) notes are compared where both have one.
+    """
     left, right = ({(m.metric, m.scope, m.scope_value): m for m in values} for values in (stored, rebuilt))
     found = []
     for key in dict.fromkeys([*left, *right]):
@@ -194,6 +204,8 @@ def differences(
             continue
         a, b = left[key], right[key]
         for what, x, y in _parts(a, b):
+            if what == NOTE and not (a.note and (b.note or of_one_run)):
+                continue
             if not _same(x, y):
                 found.append(f"{name}{what}: {words[0]} {_first(x, y, 0)}, {words[1]} {_first(x, y, 1)}")
     return found
@@ -202,8 +214,7 @@ def differences(
 def _parts(a: MetricValue, b: MetricValue) -> Iterator[tuple[str, Any, Any]]:
     none = np.array([])
     yield "", np.array([a.value]), np.array([b.value])
-    if a.note and b.note:  # bundles of patients hold no notes; a figure without its note claims nothing
-        yield " (note)", np.array([a.note]), np.array([b.note])
+    yield NOTE, np.array([a.note]), np.array([b.note])
     yield " (n)", np.array([float(a.n)]), np.array([float(b.n)])
     p, q = (np.array([np.nan if m.p_value is None else m.p_value]) for m in (a, b))
     yield " (p)", p, q
