@@ -56,7 +56,7 @@ def check_run(report: Report, path: Path, registry: Registry, *, rebuild: bool, 
         report.warnings.append("figures were not rebuilt (--trust-stored)")
     board = boards[0]
     report.check("canary and controls", lambda: quality(board) + _controls(board))
-    failed = [f"{r.method}: {r.status}" for r in board.rows if r.status != "ok"]
+    failed = sorted(f"{r.method}: {r.status}" for r in board.rows if r.status != "ok")
     if failed:
         report.warnings.append(f"without figures: {', '.join(failed)}")
     incomplete = [f"{r.method} ({r.reason})" for r in board.rows if r.reason.startswith(("incomplete", "not audited"))]
