@@ -123,7 +123,7 @@ def pareto(board: Board) -> Canvas | None:
     if gate.direction == "min":
         axes.invert_yaxis()
     named = rows if len(rows) <= CROWD else [r for r in rows if r.section == "ranked" or _on_front(r)]
-    words = "filled: on the Pareto front (in %: of resamples); orange: below the gate"
+    words = "filled: on the Pareto front (%: share of resamples); orange: below the gate"
     words += ", named in the tables" if named != rows else ""
     axes.set_title(_headline(board, words), fontsize=8, loc="left")
     _name_points(canvas, axes, rows, named, board)

@@ -15,7 +15,7 @@ from harmbench.leaderboard.page.interpretation import interpretation
 from harmbench.leaderboard.page.markup import Safe, el, embedded, text
 from harmbench.leaderboard.page.table import main_table
 
-STYLES = ("base.css", "table.css", "charts.css")
+STYLES = ("base.css", "table.css", "charts.css", "print.css")
 SCRIPTS = (
     "core.js", "theme.js", "table.js", "pareto.js", "sweep.js", "classes.js", "distributions.js", "reliability.js",
 )  # fmt: skip
