@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_benchmark import small_benchmark
 
 from harmbench.benchmark import load_benchmark
 from harmbench.plugins import build_registry
@@ -13,43 +14,19 @@ from harmbench.run.plan import make_plan
 from harmbench.run.run import Options
 from harmbench.run.run import run as run_plan
 
-SMALL = """
-schema = 1
-name = "small"
-version = "1"
-title = "Small (SYNTHETIC)"
-[dataset]
-name = "plax-phantom"
-params = { patients = 28, paired = 4, ratio = 1.2, size = 96, tissue_effect = 1.5, seed = 3 }
-[extractor]
-name = "fast2d"
-params = { bin_count = 16, shape = true }
-[[evaluators]]
-name = "lvh-auc"
-params = { boruta_iterations = 12, boruta_trees = 20, trees = 20 }
-[[evaluators]]
-name = "jsd"
-[[evaluators]]
-name = "manufacturer-predictability"
-params = { trees = 20 }
-[[evaluators]]
-name = "distribution-shift"
-[[evaluators]]
-name = "integrity"
-[[evaluators]]
-name = "paired-agreement"
-[[evaluators]]
-name = "cost"
-[methods]
-default = ["zscore", "laplacian-of-gaussian+select-maps[maps=2,inner_folds=2,inner_repeats=1]"]
+SMALL = small_benchmark(
+    "small",
+    """name = "plax-phantom"
+params = { patients = 28, paired = 4, ratio = 1.2, size = 96, tissue_effect = 1.5, seed = 3 }""",
+    """default = ["zscore", "laplacian-of-gaussian+select-maps[maps=2,inner_folds=2,inner_repeats=1]"]
 reference = ["none"]
-controls = ["collapse", "shuffle", "leaky-combat"]
-[splits]
-folds = 3
-[uncertainty]
-replicates = 100
-permutations = 99
-"""
+controls = ["collapse", "shuffle", "leaky-combat"]""",
+    iterations=12,
+    trees=20,
+    more="""[[evaluators]]
+name = "cost"
+""",
+)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ patient, a fixed hold-out."""
 from __future__ import annotations
 
 import pytest
+from small_benchmark import small_benchmark
 
 from harmbench.benchmark import load_benchmark
 from harmbench.leaderboard.collect import build
@@ -51,38 +52,7 @@ def register_datasets():
         name="designed", target=f"{__name__}:Designed", version="1", summary="designs", params={"design": "holdout"}
     )
 """
-BENCHMARK = """
-schema = 1
-name = "designs"
-version = "1"
-title = "Designs"
-[dataset]
-name = "designed"
-[extractor]
-name = "fast2d"
-params = { bin_count = 16 }
-[[evaluators]]
-name = "lvh-auc"
-params = { boruta_iterations = 10, boruta_trees = 10, trees = 10 }
-[[evaluators]]
-name = "jsd"
-[[evaluators]]
-name = "manufacturer-predictability"
-params = { trees = 10 }
-[[evaluators]]
-name = "distribution-shift"
-[[evaluators]]
-name = "integrity"
-[[evaluators]]
-name = "paired-agreement"
-[methods]
-default = ["nyul+pooled-zscore"]
-[splits]
-folds = 3
-[uncertainty]
-replicates = 100
-permutations = 99
-"""
+BENCHMARK = small_benchmark("designs", 'name = "designed"', 'default = ["nyul+pooled-zscore"]', iterations=10, trees=10)
 
 
 @pytest.mark.parametrize(("design", "settings"), [("three", ["splits.repeats=2"]), ("several", []), ("holdout", [])])
