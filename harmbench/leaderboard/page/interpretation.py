@@ -36,8 +36,10 @@ def interpretation(board: Board, evidence: Evidence, words: Definitions) -> Safe
     told = [one for one in order if one.of("feature")]
     first = [one for one in told if len(told) <= MANY or sections[one.method] == "ranked"]
     rest = [one for one in told if one not in first]
-    more = el("details", el("summary", f"{len(rest)} more: what is not ranked"), [_method(one, found) for one in rest])
-    details = [[_method(one, found) for one in first], more if rest else None]
+    more = el(
+        "details", el("summary", f"{len(rest)} more: what is not ranked"), [_method(one, found, words) for one in rest]
+    )
+    details = [[_method(one, found, words) for one in first], more if rest else None]
     return section("interpretation", TITLE, words.button("shap"), _overview(order, found, words), details)
 
 
@@ -93,18 +95,19 @@ def _covariate(one: MethodInterpretation) -> str:
     return f"{first.covariate}: {number(first.rho, 2)} ({first.feature})"
 
 
-def _method(one: MethodInterpretation, found: Interpretation) -> Safe:
+def _method(one: MethodInterpretation, found: Interpretation, words: Definitions) -> Safe:
     tables: list[Safe] = []
     for level, title in WORD.items():
         kept = [part for part in one.of(level) if part.kept]
         if not kept or (level == "map" and len(one.of("map")) == 1):
             continue
         lines = [_line(part_line(part)) for part in kept[:TOP]]
-        tables.append(_table(_caption(title, len(kept), one.method), _head(PART_HEAD), lines))
+        tables.append(_table(_caption(title, len(kept), one.method), _head(PART_HEAD, words.button("shap")), lines))
     pairs = strongest(one)
     if pairs:
         lines = [_line(pair_line(*pair)) for pair in pairs[:TOP]]
-        tables.append(_table(_caption("Features and covariates", len(pairs), one.method), _head(PAIR_HEAD), lines))
+        head = _head(PAIR_HEAD, words.button("covariates"))
+        tables.append(_table(_caption("Features and covariates", len(pairs), one.method), head, lines))
     hint = el("p", f"Direction above 0: larger values speak for {found.classes[1]}.", class_="hint")
     notes = el("ul", [el("li", note) for note in one.notes]) if one.notes else None
     return el("details", el("summary", name_of(one.method)), hint, tables, notes)
@@ -114,8 +117,9 @@ def _caption(title: str, total: int, method: str) -> str:
     return f"{title} of {method}" + (f", first {TOP} of {total}" if total > TOP else "")
 
 
-def _head(titles: Sequence[str]) -> Safe:
-    return el("tr", [el("th", title, scope="col") for title in titles])
+def _head(titles: Sequence[str], button: Safe) -> Safe:
+    """Headings; the button that explains all of them stands at the first."""
+    return el("tr", [el("th", title, None if i else button, scope="col") for i, title in enumerate(titles)])
 
 
 def _line(cells: Sequence[str]) -> Safe:
