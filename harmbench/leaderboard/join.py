@@ -93,7 +93,7 @@ def _refuse_other_figures(
     method: str, repeat: int, one: tuple[RunFolder, Record], other: tuple[RunFolder, Record], cost: Sequence[str]
 ) -> None:
     a, b = ([m for m in run.metrics(record["key"]) if m.metric not in cost] for run, record in (one, other))
-    if wrong := differences(a, b, ("there", "here"), of_one_run=False):
+    if wrong := differences(a, b, ("there", "here"), notes="where both"):
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise UsageError(
             f"'{method}', repeat {repeat}, has other figures in {other[0].path} than in {one[0].path}: "

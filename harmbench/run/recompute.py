@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,8 @@ class Rebuilder:
     def __post_init__(self) -> None:
         self.data = RunData(self.folder)
         self.plan = self.data.plan
+        # A bundle of patients: it holds no key, and no notes.
+        self._of_patients = not self.plan["data"]["synthetic"] and not self.plan["id_key"]
         if wrong := changed_files(self.folder.path, self.plan["files"]):
             raise DataError(f"not what plan.json says: {'; '.join(wrong)}.", file=self.folder.path, remedy=AGAIN)
         self.changed: list[str] = []
@@ -139,7 +141,7 @@ class Rebuilder:
             )
             done = self._recompute(built, spec.name, stored, context, record)
             check_declared(spec, done)
-            wrong += differences(own, done.metrics)
+            wrong += differences(own, done.metrics, notes="where stored" if self._of_patients else "all")
             wrong += [line for n, t in done.tables.items() for line in table_differences(n, stored.tables.get(n), t)]
             earlier |= done.tables
             found += done.metrics
@@ -188,12 +190,11 @@ def differences(
     stored: Sequence[MetricValue],
     rebuilt: Sequence[MetricValue],
     words: tuple[str, str] = ("stored", "rebuilt"),
-    of_one_run: bool = True,
+    notes: Literal["all", "where stored", "where both"] = "all",
 ) -> list[str]:
     """Where figures differ by more than 1e-9 (relative above 1): metric, place and both values, in words.
 
-    A stored figure without a note claims nothing: bundles of patients hold no notes. Of figures from two runs
-    (`of_one_run` false) notes are compared where both have one.
+    `notes` says which are compared: bundles of patients hold none, so that theirs are blank in what is stored.
     """
     left, right = ({(m.metric, m.scope, m.scope_value): m for m in values} for values in (stored, rebuilt))
     found = []
@@ -204,7 +205,7 @@ def differences(
             continue
         a, b = left[key], right[key]
         for what, x, y in _parts(a, b):
-            if what == NOTE and not (a.note and (b.note or of_one_run)):
+            if what == NOTE and ((notes != "all" and not a.note) or (notes == "where both" and not b.note)):
                 continue
             if not _same(x, y):
                 found.append(f"{name}{what}: {words[0]} {_first(x, y, 0)}, {words[1]} {_first(x, y, 1)}")

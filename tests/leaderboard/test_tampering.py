@@ -133,6 +133,10 @@ FOLLOWS = {
         "features.parquet, column 'sample': there is no such",
     ),
     "note": (table("metrics", put("note", 0, "best method ever")), r"\(note\): stored 'best method ever'"),
+    "blank note": (
+        table("metrics", lambda c: put("note", next(i for i, n in enumerate(c["note"]) if n), "")(c)),
+        r"\(note\): stored ''",
+    ),
     "text value": (
         table("metrics", lambda c: c.update(value=np.array(["x"] * len(c["n"])))), "does not hold metric values"
     ),
